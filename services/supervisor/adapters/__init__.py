@@ -1,0 +1,1 @@
+"""One outside system each: processes, PostgreSQL, Triton, Milvus Lite, the data folder."""

@@ -1,0 +1,126 @@
+"""Which units run here, on which ports, with which environment. The only place that names unit classes."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from psycopg.conninfo import conninfo_to_dict
+
+from services.supervisor.adapters.data_folder import DataFolder
+from services.supervisor.adapters.grpc_service import GrpcServiceUnit
+from services.supervisor.adapters.milvus import MilvusUnit
+from services.supervisor.adapters.postgres import PostgresUnit
+from services.supervisor.adapters.tcp_ports import LOOPBACK, PortBook
+from services.supervisor.adapters.triton import TritonSettings, TritonUnit
+from services.supervisor.errors import SupervisorError
+from services.supervisor.ports import Unit
+from services.supervisor.services import SERVICES, UNITS
+from services.supervisor.settings import SupervisorSettings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Units to run, addresses of what others run, and the environment for all."""
+
+    units: dict[str, Unit]
+    external: dict[str, str]
+    environment: dict[str, str]
+
+
+def plan(settings: SupervisorSettings, folder: DataFolder, only: Collection[str] | None) -> Plan:
+    """Chooses ports (kept for the next run) and builds the units.
+
+    Raises PortTaken, and SupervisorError when ``only`` names something that is no unit.
+    """
+    if unknown := set(only or ()) - set(UNITS):
+        raise SupervisorError(f"no such unit: {', '.join(sorted(unknown))} (units: {', '.join(UNITS)})")
+    return _Planner(settings, folder, set(UNITS if only is None else only)).make()
+
+
+class _Planner:
+    """Fills one plan; every method adds one kind of unit."""
+
+    def __init__(self, settings: SupervisorSettings, folder: DataFolder, wanted: set[str]) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._wanted = wanted
+        self._book = PortBook(folder.run / "ports.json")
+        self._plan = Plan({}, {}, {"MERCATO_DATA": str(folder.root)})
+
+    def make(self) -> Plan:
+        """The whole plan; the environment is complete before a service unit copies it."""
+        self._add_postgres()
+        self._add_triton()
+        self._add_milvus()
+        addresses = {name: self._name_service(name) for name in SERVICES if name in self._wanted}
+        for name, address in addresses.items():
+            self._plan.units[name] = GrpcServiceUnit(name, address, SERVICES[name], self._plan.environment)
+        self._book.save()
+        return self._plan
+
+    def _add_postgres(self) -> None:
+        if given := self._settings.postgres_dsn:
+            self._external("postgres", _host_and_port(given), "MERCATO_POSTGRES_DSN", given)
+        elif "postgres" in self._wanted:
+            data, port = self._folder.root / "postgres", self._port("postgres")
+            password = self._folder.secret("postgres.password")
+            unit = PostgresUnit(data, LOOPBACK, port, password, self._settings.system_user)
+            self._embedded(unit, "MERCATO_POSTGRES_DSN", unit.dsn)
+
+    def _add_triton(self) -> None:
+        if given := self._settings.triton_address:
+            self._external("triton", given, "MERCATO_TRITON_ADDRESS", given)
+        elif "triton" in self._wanted:
+            triton = TritonSettings(
+                repository=self._settings.repository,
+                work=self._folder.run / "triton",
+                host=LOOPBACK,
+                port=self._port("triton"),
+                metrics_port=self._metrics_port("triton"),
+                model_command=self._settings.model_command,
+            )
+            unit = TritonUnit(triton)
+            self._embedded(unit, "MERCATO_TRITON_ADDRESS", unit.address)
+
+    def _add_milvus(self) -> None:
+        if given := self._settings.milvus_uri:
+            self._external("milvus", given, "MERCATO_MILVUS_URI", given)
+        elif "milvus" in self._wanted:
+            unit = MilvusUnit(self._folder.root / "milvus", LOOPBACK, self._port("milvus"))
+            self._embedded(unit, "MERCATO_MILVUS_URI", f"http://{unit.address}")
+
+    def _external(self, name: str, address: str, key: str, value: str) -> None:
+        self._plan.external[name] = address
+        self._plan.environment[key] = value
+
+    def _embedded(self, unit: Unit, key: str, value: str) -> None:
+        self._plan.units[unit.name] = unit
+        self._plan.environment[key] = value
+
+    def _name_service(self, name: str) -> str:
+        """Chooses where a service listens; returns the address at which others reach it."""
+        host, port = LOOPBACK, 0
+        if name == "gateway":
+            host, _, text = self._settings.gateway_address.rpartition(":")
+            port = int(text)
+        fixed = port or self._settings.ports.get(name, 0)
+        port = self._book.configured(name, fixed, host) if fixed else self._book.choose(name)
+        address = f"{LOOPBACK if host in ('0.0.0.0', '', '[::]') else host}:{port}"  # noqa: S104 - compared, not bound
+        prefix = f"MERCATO_{name.upper()}"
+        self._plan.environment[f"{prefix}_LISTEN"] = f"{host or LOOPBACK}:{port}"
+        self._plan.environment[f"{prefix}_ADDRESS"] = address
+        self._plan.environment[f"{prefix}_METRICS_PORT"] = str(self._metrics_port(name))
+        return address
+
+    def _port(self, name: str) -> int:
+        fixed = self._settings.ports.get(name)
+        return self._book.configured(name, fixed) if fixed else self._book.choose(name)
+
+    def _metrics_port(self, name: str) -> int:
+        """A port for Prometheus, 0 when metrics are off."""
+        return self._port(f"{name}-metrics") if self._settings.metrics else 0
+
+
+def _host_and_port(dsn: str) -> str:
+    """Where a connection string points, without its password."""
+    parts = conninfo_to_dict(dsn)
+    return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}"

@@ -1,0 +1,1 @@
+"""Answers customers from the shop's own documents."""

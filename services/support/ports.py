@@ -1,0 +1,128 @@
+"""What the support service needs from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from services.support.domain import Document, FoundPassage, Passage, Quote, StoredPassage
+
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Unit vectors `[N, D]` of one model release."""
+
+    vectors: Vectors
+    model_release: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write did to one document: exactly one is true."""
+
+    created: bool = False
+    updated: bool = False
+    unchanged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A document that waits for the index."""
+
+    tenant: str
+    document_id: str
+    number: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage as the index names it."""
+
+    document_id: str
+    number: int
+    revision: str
+    cosine: float
+
+
+class DocumentRepository(Protocol):
+    """Documents and their change feed. All methods raise Unavailable."""
+
+    async def put(self, tenant: str, documents: Sequence[Document]) -> list[Written]:
+        """Stores documents, passages and changes in one transaction; ids must be distinct."""
+
+    async def get(self, tenant: str, document_id: str) -> Document:
+        """Returns a document. Raises DocumentNotFound."""
+
+    async def list_after(self, tenant: str, after: str, limit: int) -> list[Document]:
+        """Returns documents without text, by id, after `after`."""
+
+    async def delete(self, tenant: str, document_id: str) -> bool:
+        """Deletes a document and notes the change; False when there was none."""
+
+    async def passages(self, tenant: str, hits: Sequence[Hit]) -> list[FoundPassage]:
+        """Returns those of `hits` that are passages of a document as it is now, in the order of `hits`."""
+
+    async def document_passages(self, tenant: str, document_id: str) -> list[StoredPassage]:
+        """Returns a document's passages in order; none when it does not exist."""
+
+    async def count(self, tenant: str) -> tuple[int, int]:
+        """Returns documents stored, and those waiting for the index."""
+
+
+class ChangeFeed(Protocol):
+    """Changes that wait for the index. All methods raise Unavailable."""
+
+    async def claim(self, limit: int, lease_seconds: float) -> list[Change]:
+        """Claims the oldest changes; another worker sees them again after the lease."""
+
+    async def finish(self, change: Change) -> None:
+        """Removes a change, unless the document changed again meanwhile."""
+
+    async def put_back(self, change: Change, error: str, wait_seconds: float) -> None:
+        """Offers a change again after a wait."""
+
+    async def note_all(self) -> None:
+        """Notes every document as changed, for an index that was lost."""
+
+
+class TextEncoder(Protocol):
+    """Turns texts into vectors."""
+
+    async def encode(self, texts: Sequence[str]) -> Encoded:
+        """Encodes 1 to 256 texts. Raises Unavailable, DeadlineExceeded."""
+
+
+class PassageIndex(Protocol):
+    """Finds passages."""
+
+    async def write(self, document_id: str, revision: str, texts: Sequence[str], encoded: Encoded) -> None:
+        """Writes all passages of a revision and drops those of others. Raises Unavailable."""
+
+    async def delete(self, document_id: str) -> None:
+        """Drops all passages of a document. Raises Unavailable."""
+
+    async def search(self, question: str, encoded: Encoded, limit: int) -> list[Hit]:
+        """Returns passages, best first. Raises Unavailable."""
+
+
+class Answerer(Protocol):
+    """Makes an answer from passages. A generative model would stand here."""
+
+    async def compose(
+        self, question: str, found: Sequence[FoundPassage], max_citations: int
+    ) -> tuple[list[Quote], float]:
+        """Returns quotes, the best first, and the cosine of the best sentence. Raises Unavailable."""
+
+
+class DocumentCutter(Protocol):
+    """Cuts documents; the repository stores what it returns."""
+
+    def __call__(self, document: Document) -> list[Passage]:
+        """Returns passages numbered from 0."""

@@ -1,0 +1,1 @@
+"""What two or more services use: server bootstrap, interceptors, errors, settings, PostgreSQL, telemetry."""

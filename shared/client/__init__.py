@@ -1,0 +1,1 @@
+"""Clients: channels to other services."""

@@ -1,0 +1,57 @@
+"""Channels to other services."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from shared.client.breaker import CircuitBreaker
+from shared.client.interceptors import CallPolicy, client_interceptors
+from shared.client.retry import RetryPolicy
+from shared.errors.base import Unavailable
+from shared.server.options import channel_options
+
+
+@asynccontextmanager
+async def open_channel(
+    address: str,
+    *,
+    service: str,
+    default_timeout_seconds: float = 5.0,
+    idempotent: Collection[str] | None = None,
+    max_message_bytes: int = 16 * 1024 * 1024,
+) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to ``service`` at ``address`` (``host:port`` or any gRPC target). Connects with the first call.
+
+    Unary calls take at most ``default_timeout_seconds`` unless the caller says otherwise, and every call ends
+    before the request that makes it. ``idempotent`` are the bare names of the unary methods that may be
+    repeated when the peer was not reached; ``None`` means all unary methods, an empty set none.
+
+    Calls raise ``grpc.aio.AioRpcError``; ``shared.client.failures.remote_errors`` makes domain errors of them.
+    While the peer is known to be down they raise CircuitOpen at once, which is ``Unavailable`` as well.
+    """
+    policy = CallPolicy(service, CircuitBreaker(service), RetryPolicy(methods=idempotent), default_timeout_seconds)
+    channel = grpc.aio.insecure_channel(
+        address, options=channel_options(max_message_bytes), interceptors=client_interceptors(policy)
+    )
+    try:
+        yield channel
+    finally:
+        await channel.close()
+
+
+def channel_check(
+    channel: grpc.aio.Channel, service: str, *, timeout_seconds: float = 1.0
+) -> Callable[[], Awaitable[None]]:
+    """A health check for ``ServiceParts.dependencies``: raises unless the peer says that it is serving."""
+    stub = health_pb2_grpc.HealthStub(channel)
+
+    async def check() -> None:
+        response = await stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_seconds)
+        if response.status != health_pb2.HealthCheckResponse.SERVING:
+            raise Unavailable(service)
+
+    return check

@@ -1,0 +1,1 @@
+"""Context: what is true for the whole of one request."""

@@ -1,0 +1,1 @@
+"""Errors: the domain's exceptions and their one mapping to gRPC."""

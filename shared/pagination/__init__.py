@@ -1,0 +1,1 @@
+"""Pagination: page sizes and opaque page tokens (AIP-158)."""

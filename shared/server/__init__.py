@@ -1,0 +1,1 @@
+"""The server that every service runs: bootstrap, health, interceptors."""

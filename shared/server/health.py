@@ -1,0 +1,70 @@
+"""Health as ``grpc.health.v1``: the process (""), each service by full name, and ``dependency:<name>``.
+
+A service is NOT_SERVING while a critical dependency is down. Dependencies are asked in a loop, each with a
+timeout, so that a health call costs nothing and never hangs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from grpc_health.v1 import health, health_pb2
+
+from shared.server.parts import Check, ServiceParts
+from shared.settings.base import ServiceSettings
+from shared.telemetry.logs import logger
+from shared.telemetry.metrics import DEPENDENCY_UP
+
+_log = logger("health")
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class HealthMonitor:
+    """Keeps the health servicer true."""
+
+    def __init__(self, parts: ServiceParts, settings: ServiceSettings) -> None:
+        self.servicer = health.aio.HealthServicer()
+        self._parts = parts
+        self._interval = settings.health_interval_seconds
+        self._timeout = settings.health_timeout_seconds
+        self._up: dict[str, bool] = {}
+
+    async def check(self) -> None:
+        """Asks every dependency once, all at the same time, and publishes the result."""
+        checks = self._parts.dependencies
+        results = await asyncio.gather(*(self._is_up(name, check) for name, check in checks.items()))
+        for name, up in zip(checks, results, strict=True):
+            await self._publish(f"dependency:{name}", up)
+        serving = all(self._up[name] for name in self._parts.critical)
+        for service in ("", *(servicer.descriptor.full_name for servicer in self._parts.servicers)):
+            await self._publish(service, serving)
+
+    async def run(self) -> None:
+        """Checks until cancelled."""
+        while True:
+            await asyncio.sleep(self._interval)
+            await self.check()
+
+    async def drain(self) -> None:
+        """Everything is NOT_SERVING from now on."""
+        await self.servicer.enter_graceful_shutdown()
+
+    async def _is_up(self, name: str, check: Check) -> bool:
+        """Asks one dependency."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                await check()
+            up, reason = True, ""
+        except Exception as error:  # whatever it raises, it is down
+            up, reason = False, str(error) or type(error).__name__
+        if self._up.get(name) is not up:
+            log = _log.info if up else _log.warning
+            log("dependency is up" if up else "dependency is down", dependency=name, reason=reason[:200])
+        self._up[name] = up
+        DEPENDENCY_UP.labels(name).set(up)
+        return up
+
+    async def _publish(self, name: str, up: bool) -> None:
+        """Sets one status."""
+        await self.servicer.set(name, _SERVING if up else _NOT_SERVING)

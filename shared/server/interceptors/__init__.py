@@ -1,0 +1,1 @@
+"""Server interceptors, one a file; their order stands in ``order.py``."""

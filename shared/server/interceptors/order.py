@@ -1,0 +1,35 @@
+"""The order of the interceptors, outermost first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import grpc
+
+from shared.server.interceptors.access_log import AccessLogInterceptor
+from shared.server.interceptors.admission import AdmissionInterceptor
+from shared.server.interceptors.deadline import DeadlineInterceptor
+from shared.server.interceptors.errors import ErrorsInterceptor
+from shared.server.interceptors.metrics import MetricsInterceptor
+from shared.server.interceptors.request_id import RequestIdInterceptor
+from shared.server.interceptors.tenant import TenantInterceptor
+from shared.server.interceptors.validation import ValidationInterceptor
+from shared.settings.base import ServiceSettings
+
+
+def interceptors(
+    settings: ServiceSettings, extra: Sequence[grpc.aio.ServerInterceptor] = ()
+) -> list[grpc.aio.ServerInterceptor]:
+    """The interceptors of every server."""
+    access_log = [AccessLogInterceptor()] if settings.access_log else []
+    return [
+        RequestIdInterceptor(),  # first: every line logged below carries the id
+        *access_log,  # sees every call, refused ones included, with its final code and whole duration
+        MetricsInterceptor(),  # likewise; inside the log, so that its cost is in the logged duration
+        ErrorsInterceptor(),  # outside all that raises our errors, inside all that reads the code
+        AdmissionInterceptor(settings.max_in_flight),  # before anything is spent on a call too many
+        DeadlineInterceptor(settings.default_deadline_seconds),  # bounds all that follows
+        TenantInterceptor(),  # authentication and quotas are per tenant
+        *extra,  # who may call: before the request's content is looked at
+        ValidationInterceptor(settings.max_message_bytes),  # last: the handler sees valid messages only
+    ]

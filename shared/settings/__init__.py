@@ -1,0 +1,1 @@
+"""Settings: how a process learns its configuration from the environment."""

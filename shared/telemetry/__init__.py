@@ -1,0 +1,1 @@
+"""Telemetry: structured logs and Prometheus metrics."""

@@ -1,0 +1,1 @@
+"""Validation: requests against the constraints written in their schema."""

@@ -1,0 +1,45 @@
+import json
+import subprocess
+import sys
+
+SCRIPT = """
+import logging
+from shared.context.request import use_request_id, use_tenant
+from shared.telemetry.logs import configure_logs, logger
+configure_logs("catalog", level="info", log_format="{format}")
+log = logger("worker")
+log.debug("hidden")
+with use_tenant("shop-1"), use_request_id("r-1"):
+    log.info("seen", items=3)
+logging.getLogger("library").warning("from %s", "stdlib")
+try:
+    secret_local = "do not show"
+    1 / 0
+except ZeroDivisionError as error:
+    log.error("failed", exc_info=error)
+"""
+
+
+def lines(log_format: str) -> list[str]:
+    script = SCRIPT.replace("{format}", log_format)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    return done.stderr.splitlines()
+
+
+def test_json_lines_carry_service_request_and_tenant() -> None:
+    seen, library, failed = (json.loads(line) for line in lines("json"))
+    assert seen.pop("timestamp")
+    assert seen == {
+        "event": "seen", "items": 3, "level": "info", "service": "catalog", "component": "worker",
+        "request_id": "r-1", "tenant": "shop-1",
+    }  # fmt: skip
+    assert (library["event"], library["level"], library["service"]) == ("from stdlib", "warning", "catalog")
+    assert "ZeroDivisionError" in failed["exception"]
+
+
+def test_tracebacks_show_no_values() -> None:
+    for log_format in ("json", "console"):
+        text = "\n".join(lines(log_format))
+        assert "ZeroDivisionError" in text
+        assert "do not show" not in text.replace('secret_local = "do not show"', "")

@@ -1,0 +1,89 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tritonclient.grpc import service_pb2
+
+from services.supervisor.adapters.data_folder import DataFolder
+from services.supervisor.adapters.triton_probe import small_request
+from services.supervisor.errors import SupervisorError
+from services.supervisor.services import SERVICES, UNITS
+from services.supervisor.settings import SupervisorSettings
+from services.supervisor.wiring import plan
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[DataFolder]:
+    with DataFolder(tmp_path / "data") as folder:
+        yield folder
+
+
+def settings(folder: DataFolder, **changes: Any) -> SupervisorSettings:
+    values = {"postgres_dsn": None, "triton_address": None, "milvus_uri": None, "gateway_address": "127.0.0.1:0"}
+    return SupervisorSettings(**{"data": folder.root, **values, **changes})
+
+
+def test_every_service_hears_of_every_other(folder: DataFolder) -> None:
+    made = plan(settings(folder), folder, None)
+    assert set(made.units) == set(UNITS)
+    for name in SERVICES:
+        prefix = f"MERCATO_{name.upper()}"
+        assert made.environment[f"{prefix}_ADDRESS"] == made.environment[f"{prefix}_LISTEN"] == made.units[name].address
+        assert int(made.environment[f"{prefix}_METRICS_PORT"]) > 0
+        command = made.units[name].command()
+        assert command.arguments[1:] == ("-m", f"services.{name}")
+        assert command.environment.items() >= made.environment.items()
+    addresses = [unit.address for unit in made.units.values()]
+    assert len(set(addresses)) == len(addresses)
+
+
+def test_what_the_user_runs_is_not_started(folder: DataFolder) -> None:
+    given = {
+        "postgres_dsn": "postgresql://shop:secret@db.example:6432/shop",
+        "triton_address": "triton.example:8001",
+        "milvus_uri": "http://milvus.example:19530",
+    }
+    made = plan(settings(folder, **given), folder, None)
+    assert set(made.units) == set(SERVICES)
+    assert made.environment["MERCATO_POSTGRES_DSN"] == given["postgres_dsn"]
+    assert made.environment["MERCATO_TRITON_ADDRESS"] == given["triton_address"]
+    assert made.environment["MERCATO_MILVUS_URI"] == given["milvus_uri"]
+    assert made.external["postgres"] == "db.example:6432"
+    assert "secret" not in str(made.external)
+
+
+def test_a_gateway_for_all_interfaces_is_reached_over_loopback(folder: DataFolder) -> None:
+    port = plan(settings(folder), folder, {"gateway"}).units["gateway"].address.rpartition(":")[2]
+    made = plan(settings(folder, gateway_address=f"0.0.0.0:{port}"), folder, {"gateway"})
+    assert made.environment["MERCATO_GATEWAY_LISTEN"] == f"0.0.0.0:{port}"
+    assert made.environment["MERCATO_GATEWAY_ADDRESS"] == f"127.0.0.1:{port}"
+
+
+def test_only_names_units(folder: DataFolder) -> None:
+    assert set(plan(settings(folder), folder, {"postgres", "milvus"}).units) == {"postgres", "milvus"}
+    with pytest.raises(SupervisorError, match="no such unit: redis"):
+        plan(settings(folder), folder, {"redis"})
+
+
+def test_environment_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MERCATO_DATA", "/somewhere")
+    monkeypatch.setenv("MERCATO_GATEWAY_LISTEN", "127.0.0.1:6000")
+    monkeypatch.setenv("MERCATO_POSTGRES_DSN", "")
+    monkeypatch.setenv("MERCATO_MILVUS_URI", "http://milvus:19530")
+    monkeypatch.setenv("MERCATO_SUPERVISOR_PORTS", '{"postgres": 5432}')
+    read = SupervisorSettings()
+    assert (read.data, read.gateway_address, read.ports) == (Path("/somewhere"), "127.0.0.1:6000", {"postgres": 5432})
+    assert (read.postgres_dsn, read.milvus_uri) == (None, "http://milvus:19530")
+
+
+def test_a_probe_request_fills_every_input() -> None:
+    described = service_pb2.ModelMetadataResponse()
+    described.inputs.add(name="ids", datatype="INT64", shape=[-1, 3])
+    described.inputs.add(name="weights", datatype="FP32", shape=[-1])
+    described.inputs.add(name="text", datatype="BYTES", shape=[2])
+    request = small_request("model", "1", described)
+    assert [list(part.shape) for part in request.inputs] == [[1, 3], [1], [2]]
+    assert request.raw_input_contents[0] == b"\x01\0\0\0\0\0\0\0" * 3
+    assert request.raw_input_contents[1] == b"\0\0\0\0"
+    assert request.raw_input_contents[2] == b"\x01\0\0\0x" * 2
