@@ -1,0 +1,98 @@
+"""Releases in PostgreSQL, schema `trainer`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from psycopg_pool import AsyncConnectionPool
+
+from services.trainer.domain import Release
+from services.trainer.errors import ReleaseNotFound
+from services.trainer.ports import TableKind
+from shared.postgres.queries import load_queries
+
+_SQL = load_queries("services.trainer.adapters")
+
+
+class PostgresReleases:
+    """The repository."""
+
+    def __init__(self, pool: AsyncConnectionPool, releases_kept: int) -> None:
+        self._pool = pool
+        self._kept = releases_kept
+
+    @asynccontextmanager
+    async def job_lock(self, tenant: str) -> AsyncIterator[bool]:
+        # The lock lives as long as its transaction, so a process that dies releases it.
+        async with self._pool.connection() as connection:
+            await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            cursor = await connection.execute(
+                "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"trainer job {tenant}"]
+            )
+            row = await cursor.fetchone()
+            yield bool(row and row[0])
+
+    async def save(self, tenant: str, release: Release, chunks: dict[TableKind, list[bytes]]) -> None:
+        key = {"tenant": tenant, "id": release.release_id}
+        rows = [
+            {**key, "kind": kind, "number": number, "content": content}
+            for kind, contents in chunks.items()
+            for number, content in enumerate(contents)
+        ]
+        async with self._pool.connection() as connection:
+            await connection.execute(
+                _SQL.insert_release,
+                {
+                    **key,
+                    "create_time": release.create_time,
+                    "data_end_time": release.data_end_time,
+                    "purchases": release.purchase_count,
+                    "users": release.user_count,
+                    "products": release.product_count,
+                    "pairs": release.pair_count,
+                },
+            )
+            async with connection.cursor() as cursor:
+                await cursor.executemany(_SQL.insert_chunk, rows)
+
+    async def promote(self, tenant: str, release_id: str) -> Release:
+        key = {"tenant": tenant, "id": release_id}
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(_SQL.get_release, key)).fetchone()
+            if row is None:
+                raise ReleaseNotFound(release_id)
+            await connection.execute(_SQL.promote, key)
+            await connection.execute(_SQL.delete_old, {"tenant": tenant, "kept": self._kept})
+        return Release(row[0], row[1], True, *row[3:])
+
+    async def current(self, tenant: str) -> Release:
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(_SQL.get_current, {"tenant": tenant})).fetchone()
+        if row is None:
+            raise ReleaseNotFound("")
+        return Release(*row)
+
+    async def all_current(self) -> dict[str, Release]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(_SQL.get_all_current)
+            return {row[0]: Release(*row[1:]) for row in await cursor.fetchall()}
+
+    async def list_before(self, tenant: str, before: str, limit: int) -> list[Release]:
+        arguments = {"tenant": tenant, "before": before, "limit": limit}
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(_SQL.list_releases, arguments)
+            return [Release(*row) for row in await cursor.fetchall()]
+
+    async def read_table(self, tenant: str, release_id: str, kind: TableKind) -> AsyncIterator[bytes]:
+        key: dict[str, Any] = {"tenant": tenant, "id": release_id, "kind": kind}
+        for number in range(1_000_000):
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(_SQL.read_chunk, {**key, "number": number}, binary=True)
+                row = await cursor.fetchone()
+            if row is None:
+                if number == 0:
+                    raise ReleaseNotFound(release_id)
+                return
+            yield row[0]

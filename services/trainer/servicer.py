@@ -1,0 +1,80 @@
+"""`mercato.trainer.v1.TrainerService`: contract in, use case, contract out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from mercato.trainer.v1 import trainer_service_pb2 as pb
+from mercato.trainer.v1 import trainer_service_pb2_grpc
+
+from services.trainer import converters
+from services.trainer.ports import ReleaseRepository
+from services.trainer.promote import PromoteRelease
+from services.trainer.train import Train
+from services.trainer.watch import WatchReleases
+from shared.context.request import current_tenant
+from shared.pagination.token import decode_token, encode_token, hash_arguments, page_size
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+DEFAULT_PAGE, LARGEST_PAGE = 20, 100
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """What the servicer calls."""
+
+    train: Train
+    promote: PromoteRelease
+    watch: WatchReleases
+    releases: ReleaseRepository
+
+
+class TrainerServicer(trainer_service_pb2_grpc.TrainerServiceServicer):
+    """Answers calls."""
+
+    def __init__(self, use_cases: UseCases) -> None:
+        self._use = use_cases
+
+    async def Train(self, request: pb.TrainRequest, context: Context) -> AsyncIterator[pb.TrainResponse]:
+        async for step in self._use.train(current_tenant(), keep_current=request.keep_current):
+            yield converters.progress_to_proto(step)
+
+    async def GetCurrentRelease(
+        self, request: pb.GetCurrentReleaseRequest, context: Context
+    ) -> pb.GetCurrentReleaseResponse:
+        release = await self._use.releases.current(current_tenant())
+        return pb.GetCurrentReleaseResponse(release=converters.release_to_proto(release))
+
+    async def WatchReleases(
+        self, request: pb.WatchReleasesRequest, context: Context
+    ) -> AsyncIterator[pb.WatchReleasesResponse]:
+        async for tenant, release in self._use.watch():
+            yield pb.WatchReleasesResponse(tenant=tenant, release=converters.release_to_proto(release))
+
+    async def ListReleases(self, request: pb.ListReleasesRequest, context: Context) -> pb.ListReleasesResponse:
+        size, arguments = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE), hash_arguments(request)
+        before = str(decode_token(request.page_token, arguments).get("before", ""))
+        found = await self._use.releases.list_before(current_tenant(), before, size + 1)
+        token = encode_token({"before": found[size - 1].release_id}, arguments) if len(found) > size else ""
+        releases = [converters.release_to_proto(release) for release in found[:size]]
+        return pb.ListReleasesResponse(releases=releases, next_page_token=token)
+
+    async def PromoteRelease(self, request: pb.PromoteReleaseRequest, context: Context) -> pb.PromoteReleaseResponse:
+        release = await self._use.promote(current_tenant(), request.release_id)
+        return pb.PromoteReleaseResponse(release=converters.release_to_proto(release))
+
+    async def ReadItemNeighbours(
+        self, request: pb.ReadItemNeighboursRequest, context: Context
+    ) -> AsyncIterator[pb.ReadItemNeighboursResponse]:
+        async for content in self._use.releases.read_table(current_tenant(), request.release_id, "neighbours"):
+            yield pb.ReadItemNeighboursResponse.FromString(content)
+
+    async def ReadItemStatistics(
+        self, request: pb.ReadItemStatisticsRequest, context: Context
+    ) -> AsyncIterator[pb.ReadItemStatisticsResponse]:
+        async for content in self._use.releases.read_table(current_tenant(), request.release_id, "statistics"):
+            yield pb.ReadItemStatisticsResponse.FromString(content)

@@ -1,0 +1,47 @@
+"""Tells readers which releases are current."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from services.trainer.domain import Release
+from services.trainer.ports import ReleaseRepository
+
+
+class ReleaseNotifier:
+    """Wakes all watchers of this process."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+
+    def changed(self) -> None:
+        """Says that a release was promoted."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def wait(self, seconds: float) -> None:
+        """Returns at the next change, or after `seconds`."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), seconds)
+        except TimeoutError:
+            return
+
+
+class WatchReleases:
+    """Streams current releases: all at first, then those that change, here or in another process."""
+
+    def __init__(self, repository: ReleaseRepository, notifier: ReleaseNotifier, poll_seconds: float) -> None:
+        self._repository = repository
+        self._notifier = notifier
+        self._poll_seconds = poll_seconds
+
+    async def __call__(self) -> AsyncIterator[tuple[str, Release]]:
+        """Yields tenant and release until the caller leaves. Raises Unavailable."""
+        sent: dict[str, str] = {}
+        while True:
+            for tenant, release in (await self._repository.all_current()).items():
+                if sent.get(tenant) != release.release_id:
+                    sent[tenant] = release.release_id
+                    yield tenant, release
+            await self._notifier.wait(self._poll_seconds)
