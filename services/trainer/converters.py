@@ -63,15 +63,32 @@ def _neighbours(tables: Tables) -> Iterator[pb.ReadItemNeighboursResponse]:
 
 
 def _statistics(tables: Tables) -> Iterator[pb.ReadItemStatisticsResponse]:
-    columns = tables.statistics
+    columns, leaf_indexes = tables.statistics, tables.categories.leaf_indexes
     for part in _slices(len(tables.product_ids)):
-        yield pb.ReadItemStatisticsResponse(
+        message = pb.ReadItemStatisticsResponse(
             product_ids=tables.product_ids[part],
             popularities=columns.popularities[part].tolist(),
             trends=columns.trends[part].tolist(),
             repeat_interval_days=columns.repeat_interval_days[part].tolist(),
-            repeat_shares=columns.repeat_shares[part].tolist(),
+            repurchase_probabilities=columns.repurchase_probabilities[part].tolist(),
             purchase_counts=columns.purchase_counts[part].tolist(),
-            buyer_counts=columns.buyer_counts[part].tolist(),
-            data_end_time_s=tables.data_end_time_s if part.start == 0 else 0,
+            buyers_7d=columns.buyers[7][part].tolist(),
+            buyers_28d=columns.buyers[28][part].tolist(),
+            buyers_56d=columns.buyers[56][part].tolist(),
+            buyers_112d=columns.buyers[112][part].tolist(),
+            leaf_indexes=leaf_indexes[part].tolist(),
         )
+        if part.start == 0:
+            message.MergeFrom(_whole_shop(tables))
+        yield message
+
+
+def _whole_shop(tables: Tables) -> pb.ReadItemStatisticsResponse:
+    return pb.ReadItemStatisticsResponse(
+        leaves=tables.categories.leaves,
+        data_end_time_s=tables.data_end_time_s,
+        user_count=tables.user_count,
+        renewal_probabilities=tables.renewal.probabilities.ravel().tolist(),
+        renewal_count_edges=tables.renewal.count_edges.tolist(),
+        renewal_day_edges=tables.renewal.day_edges.tolist(),
+    )

@@ -48,15 +48,34 @@ class Purchases:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemStatistics:
-    """Columns by product, as documented in `ReadItemStatisticsResponse`."""
+class Categories:
+    """Leaf category of each product `[P]`, names of the leaves, parent of each leaf `[L]`."""
 
+    leaf_indexes: Ints
+    leaves: tuple[str, ...]
+    parents: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class ItemStatistics:
+    """Columns by product `[P]`, as documented in `ReadItemStatisticsResponse`."""
+
+    buyers: dict[int, Longs]
+    """Distinct buyers by window in days."""
     popularities: Floats
     trends: Floats
     repeat_interval_days: Floats
-    repeat_shares: Floats
+    repurchase_probabilities: Floats
     purchase_counts: Longs
-    buyer_counts: Longs
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalTable:
+    """P(bought again within 28 days) `[C, D]` by decayed count and days since the last purchase, with upper edges."""
+
+    probabilities: Floats
+    count_edges: Floats
+    day_edges: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +92,12 @@ class Tables:
     """What a release holds."""
 
     product_ids: tuple[str, ...]
-    statistics: ItemStatistics
-    neighbours: ItemNeighbours
+    user_count: int
     data_end_time_s: int
+    categories: Categories
+    statistics: ItemStatistics
+    renewal: RenewalTable
+    neighbours: ItemNeighbours
 
 
 @dataclass(frozen=True, slots=True)

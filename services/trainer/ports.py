@@ -32,6 +32,13 @@ class PurchaseSource(Protocol):
         """Streams the current tenant's purchases by time. Raises Unavailable."""
 
 
+class CategorySource(Protocol):
+    """Where category paths come from."""
+
+    async def paths(self, product_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Returns the category paths, root first, of products that the catalogue knows. Raises Unavailable."""
+
+
 class ReleaseRepository(Protocol):
     """Releases, their tables and the pointer to the current one. All methods raise Unavailable."""
 

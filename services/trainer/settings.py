@@ -14,12 +14,13 @@ class TrainerSettings(ServiceSettings):
 
     postgres_dsn: str = postgres_dsn_field()
     profile_address: str = address_field("profile")
+    catalog_address: str = address_field("catalog")
 
     releases_kept: int = Field(5, ge=2, le=100)
     """Releases a tenant keeps; older ones are deleted, never the current one."""
-    neighbours: int = Field(100, ge=1, le=1000)
+    neighbours: int = Field(50, ge=1, le=1000)
     """Neighbours kept an item."""
-    least_purchases: int = Field(3, ge=1)
+    least_purchases: int = Field(2, ge=1)
     """An item needs this many baskets to have neighbours."""
     history_days: int = Field(730, ge=1)
     """Purchases older than this, counted from the latest, are not learnt from."""

@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from services.trainer.domain import Progress, Purchases, Release, Tables
+from services.trainer.domain import Categories, Progress, Purchases, Release, Tables
 from services.trainer.errors import JobRunning, NothingToLearn
+from services.trainer.learning.categories import number_categories
 from services.trainer.learning.neighbours import NeighbourConfig, item_neighbours
 from services.trainer.learning.purchases import PurchaseCollector
+from services.trainer.learning.renewal import renewal_table
 from services.trainer.learning.statistics import item_statistics
-from services.trainer.ports import PurchaseSource, ReleaseRepository, TableKind
+from services.trainer.ports import CategorySource, PurchaseSource, ReleaseRepository, TableKind
 from services.trainer.watch import ReleaseNotifier
 from shared.errors.base import MercatoError
 from shared.telemetry.logs import logger
@@ -22,6 +24,14 @@ _log = logger("train")
 
 Serialize = Callable[[Tables], dict[TableKind, list[bytes]]]
 Report = Callable[[Progress | Release], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where data come from."""
+
+    purchases: PurchaseSource
+    categories: CategorySource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +47,13 @@ class Train:
 
     def __init__(
         self,
-        source: PurchaseSource,
+        sources: Sources,
         repository: ReleaseRepository,
         notifier: ReleaseNotifier,
         serialize: Serialize,
         config: TrainConfig,
     ) -> None:
-        self._source = source
+        self._sources = sources
         self._repository = repository
         self._notifier = notifier
         self._serialize = serialize
@@ -101,8 +111,13 @@ class Train:
     async def _job(self, tenant: str, keep_current: bool, report: Report) -> Release:
         started = time.monotonic()
         purchases = await self._read(report)
+        report(Progress("reading categories"))
+        paths = await self._sources.categories.paths(purchases.product_ids)
+        categories = number_categories(purchases.product_ids, paths)
         loop = asyncio.get_running_loop()
-        tables = await asyncio.to_thread(self._compute, purchases, lambda step: _from_thread(loop, report, step))
+        tables = await asyncio.to_thread(
+            self._compute, purchases, categories, lambda step: _from_thread(loop, report, step)
+        )
         report(Progress("saving the release"))
         release = _release(purchases, tables)
         await self._repository.save(tenant, release, await asyncio.to_thread(self._serialize, tables))
@@ -116,7 +131,7 @@ class Train:
     async def _read(self, report: Report) -> Purchases:
         collector = PurchaseCollector()
         report(Progress("reading purchases"))
-        async for chunk in self._source.read():
+        async for chunk in self._sources.purchases.read():
             collector.add(chunk)
             report(Progress("reading purchases", collector.row_count, chunk.total_rows))
         purchases = await asyncio.to_thread(collector.finish, self._config.history_days)
@@ -124,15 +139,24 @@ class Train:
             raise NothingToLearn
         return purchases
 
-    def _compute(self, purchases: Purchases, report: Report) -> Tables:
+    def _compute(self, purchases: Purchases, categories: Categories, report: Report) -> Tables:
         report(Progress("computing item statistics"))
-        statistics = item_statistics(purchases)
+        statistics = item_statistics(purchases, categories)
+        renewal = renewal_table(purchases)
         neighbours = item_neighbours(
             purchases,
             self._config.neighbours,
             lambda done, total: report(Progress("computing item neighbours", done, total)),
         )
-        return Tables(purchases.product_ids, statistics, neighbours, purchases.end_time_s)
+        return Tables(
+            purchases.product_ids,
+            purchases.user_count,
+            purchases.end_time_s,
+            categories,
+            statistics,
+            renewal,
+            neighbours,
+        )
 
 
 def _from_thread(loop: asyncio.AbstractEventLoop, report: Report, step: Progress | Release) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from mercato.trainer.v1 import trainer_service_pb2, trainer_service_pb2_grpc
 
+from services.trainer.adapters.catalog import CatalogCategories
 from services.trainer.adapters.postgres import PostgresReleases
 from services.trainer.adapters.profile import ProfilePurchases
 from services.trainer.converters import tables_to_chunks
@@ -14,7 +15,7 @@ from services.trainer.learning.neighbours import NeighbourConfig
 from services.trainer.promote import PromoteRelease
 from services.trainer.servicer import TrainerServicer, UseCases
 from services.trainer.settings import TrainerSettings
-from services.trainer.train import Train, TrainConfig
+from services.trainer.train import Sources, Train, TrainConfig
 from services.trainer.watch import ReleaseNotifier, WatchReleases
 from shared.client.channel import channel_check, open_channel
 from shared.postgres.migrations import migrate
@@ -32,10 +33,12 @@ async def build(settings: TrainerSettings) -> AsyncIterator[ServiceParts]:
     async with (
         open_pool(settings.postgres_dsn, max_size=6, application_name="mercato-trainer") as pool,
         open_channel(settings.profile_address, service="profile") as profile,
+        open_channel(settings.catalog_address, service="catalog") as catalog,
     ):
         await migrate(pool, "services.trainer.migrations")
         releases, notifier = PostgresReleases(pool, settings.releases_kept), ReleaseNotifier()
-        train = Train(ProfilePurchases(profile), releases, notifier, tables_to_chunks, config)
+        sources = Sources(ProfilePurchases(profile), CatalogCategories(catalog))
+        train = Train(sources, releases, notifier, tables_to_chunks, config)
         use_cases = UseCases(
             train=train,
             promote=PromoteRelease(releases, notifier),
@@ -52,7 +55,11 @@ async def build(settings: TrainerSettings) -> AsyncIterator[ServiceParts]:
                         TrainerServicer(use_cases),
                     ),
                 ),
-                dependencies={"postgres": pool_check(pool), "profile": channel_check(profile, "profile")},
+                dependencies={
+                    "postgres": pool_check(pool),
+                    "profile": channel_check(profile, "profile"),
+                    "catalog": channel_check(catalog, "catalog"),
+                },
                 critical=frozenset({"postgres"}),
             )
         finally:

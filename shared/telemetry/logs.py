@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import cast
+from typing import Any, cast
 
+import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
@@ -31,7 +32,7 @@ def configure_logs(service: str, *, level: str = "info", log_format: str = "json
         structlog.processors.StackInfoRenderer(),
     ]
     renderer: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_to_json)]
         if log_format == "json"
         else [
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
@@ -50,6 +51,11 @@ def configure_logs(service: str, *, level: str = "info", log_format: str = "json
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+
+
+def _to_json(event: Any, **_: Any) -> str:
+    """One line of JSON; what JSON cannot say is written as text."""
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 class _ServiceName:

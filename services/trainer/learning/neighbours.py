@@ -33,8 +33,8 @@ Matrix = npt.NDArray[np.float32]
 class NeighbourConfig:
     """Constants chosen on the demo's validation weeks; see docs/quality.md."""
 
-    neighbours: int = 100
-    least_purchases: int = 3
+    neighbours: int = 50
+    least_purchases: int = 2
     half_life_days: float = 112.0
     ridge: float = 200.0
     """λ of EASE."""

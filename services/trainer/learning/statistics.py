@@ -1,80 +1,94 @@
-"""Statistics of single items: popularity, trend, repeat interval."""
+"""Statistics of single items: buyers, popularity, trend, repeat interval, probability of a repeat."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from services.trainer.domain import ItemStatistics, Purchases
+from services.trainer.domain import Categories, ItemStatistics, Longs, Purchases
+from services.trainer.learning.pairs import Doubles, ages_days, pair_keys, pairs_before
 
-DAY_S = 86_400
-POPULARITY_WINDOW_DAYS = 56
-TREND_WINDOW_DAYS = 14
-TREND_REFERENCE_DAYS = 56
+Weights = npt.NDArray[Any]
+
+WINDOWS_DAYS = (7, 28, 56, 112)
+POPULARITY_DAYS = 56
+HORIZON_DAYS = 28.0
+REPURCHASE_HALF_LIFE_DAYS = 168.0
+# How many observations the prior of each level is worth: shop in category, category in leaf, leaf in product.
+PARENT_PRIOR, LEAF_PRIOR, ITEM_PRIOR = 50.0, 30.0, 10.0
+INTERVAL_PRIOR = 5.0
 # Added to both sides of the trend's ratio: an item sold twice instead of once is not a trend.
-TREND_SMOOTHING = 5.0
-LEAST_REPEATS = 3
+TREND_SMOOTHING = 3.0
 
 
-def item_statistics(purchases: Purchases) -> ItemStatistics:
+def item_statistics(purchases: Purchases, categories: Categories) -> ItemStatistics:
     """Computes all statistics; the latest purchase counts as now."""
-    intervals, repeat_shares = _repeats(purchases)
     count = len(purchases.product_ids)
-    pairs = np.unique(purchases.products.astype(np.int64) * purchases.user_count + purchases.users)
+    pairs = pairs_before(purchases, 0.0)
+    buyers = {
+        days: np.bincount(pairs.products[pairs.last_days <= days], minlength=count).astype(np.int64)
+        for days in WINDOWS_DAYS
+    }
+    active = len(np.unique(pairs.users[pairs.last_days <= POPULARITY_DAYS]))
+    trends = (buyers[28] + TREND_SMOOTHING) / (buyers[112] / 2.0 + TREND_SMOOTHING)
+    keys, gaps, newer = _gaps(purchases)
     return ItemStatistics(
-        popularities=_popularities(purchases).astype(np.float32),
-        trends=_trends(purchases).astype(np.float32),
-        repeat_interval_days=intervals.astype(np.float32),
-        repeat_shares=repeat_shares.astype(np.float32),
+        buyers=buyers,
+        popularities=(buyers[POPULARITY_DAYS] / max(active, 1)).astype(np.float32),
+        trends=trends.astype(np.float32),
+        repeat_interval_days=_intervals(keys % count, gaps, newer, categories).astype(np.float32),
+        repurchase_probabilities=_repurchases(purchases, categories, (keys, gaps)).astype(np.float32),
         purchase_counts=np.bincount(purchases.products, minlength=count).astype(np.int64),
-        buyer_counts=np.bincount(pairs // purchases.user_count, minlength=count).astype(np.int64),
     )
 
 
-def _ages_days(purchases: Purchases) -> npt.NDArray[np.float64]:
-    return (purchases.end_time_s - purchases.times_s) / DAY_S
+def _gaps(purchases: Purchases) -> tuple[Longs, Doubles, npt.NDArray[np.bool_]]:
+    """By purchase, sorted by pair, from new to old: the pair, days to the next newer one (infinite: none), if any."""
+    keys, ages = pair_keys(purchases), ages_days(purchases)
+    order = np.lexsort((ages, keys))
+    keys, ages = keys[order], ages[order]
+    newer = np.concatenate([[False], keys[1:] == keys[:-1]])
+    gaps = np.where(newer, ages - np.concatenate([[0.0], ages[:-1]]), np.inf)
+    return keys, gaps, newer
 
 
-def _popularities(purchases: Purchases) -> npt.NDArray[np.float64]:
-    """Share of the people active in the last 56 days who bought the item then `[P]`."""
-    recent = _ages_days(purchases) < POPULARITY_WINDOW_DAYS
-    keys = purchases.products[recent].astype(np.int64) * purchases.user_count + purchases.users[recent]
-    buyers = np.bincount(np.unique(keys) // purchases.user_count, minlength=len(purchases.product_ids))
-    active = len(np.unique(purchases.users[recent]))
-    return np.asarray(buyers / max(active, 1), dtype=np.float64)
+def _intervals(products: Longs, gaps: Doubles, newer: npt.NDArray[np.bool_], categories: Categories) -> Doubles:
+    """Geometric mean of the gaps `[P]`, shrunk to the leaf's and the shop's; gaps below a day count as one."""
+    logs, owners = np.log(np.maximum(gaps[newer], 1.0)), products[newer]
+    shop = float(logs.mean()) if len(logs) else np.log(HORIZON_DAYS)
+    leaves = categories.leaf_indexes[owners]
+    leaf_mean = _shrunk(leaves, logs, np.ones(len(logs)), np.full(len(categories.leaves), shop), INTERVAL_PRIOR)
+    prior = leaf_mean[categories.leaf_indexes]
+    return np.asarray(np.exp(_shrunk(owners, logs, np.ones(len(logs)), prior, INTERVAL_PRIOR)), dtype=np.float64)
 
 
-def _trends(purchases: Purchases) -> npt.NDArray[np.float64]:
-    """Purchases of the last 14 days over those that the 56 days before let expect, smoothed `[P]`; 1 is steady."""
-    ages, count = _ages_days(purchases), len(purchases.product_ids)
-    latest = ages < TREND_WINDOW_DAYS
-    before = ~latest & (ages < TREND_WINDOW_DAYS + TREND_REFERENCE_DAYS)
-    now = np.bincount(purchases.products[latest], minlength=count)
-    expected = np.bincount(purchases.products[before], minlength=count) * TREND_WINDOW_DAYS / TREND_REFERENCE_DAYS
-    # The whole shop's rise or fall is not an item's trend.
-    level = now.sum() / max(expected.sum(), 1.0)
-    return np.asarray((now + TREND_SMOOTHING) / (expected * level + TREND_SMOOTHING), dtype=np.float64)
-
-
-def _repeats(purchases: Purchases) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Median days between purchases by one person (0 below three repeats), share of buyers who came back `[P]`."""
+def _repurchases(purchases: Purchases, categories: Categories, gaps: tuple[Longs, Doubles]) -> Doubles:
+    """P(bought again by the same person within 28 days) `[P]`, from older purchases, recent ones weighing more."""
+    keys, days = gaps
     count = len(purchases.product_ids)
-    order = np.lexsort((purchases.times_s, purchases.users, purchases.products))
-    products, users, times = purchases.products[order], purchases.users[order], purchases.times_s[order]
-    same = (products[1:] == products[:-1]) & (users[1:] == users[:-1])
-    gaps, owners = (times[1:] - times[:-1])[same] / DAY_S, products[1:][same]
-    repeated = gaps >= 1.0 / 24.0
-    gaps, owners = gaps[repeated], owners[repeated]
-    by_gap = np.lexsort((gaps, owners))
-    gaps, owners = gaps[by_gap], owners[by_gap]
-    repeats = np.bincount(owners, minlength=count)
-    starts = np.concatenate([[0], np.cumsum(repeats)[:-1]])
-    intervals = np.zeros(count)
-    enough = repeats >= LEAST_REPEATS
-    middle = starts[enough] + repeats[enough] // 2
-    intervals[enough] = gaps[middle]
-    pairs = products.astype(np.int64) * purchases.user_count + users
-    distinct, times_bought = np.unique(pairs, return_counts=True)
-    buyers = np.bincount(distinct // purchases.user_count, minlength=count)
-    returned = np.bincount(distinct[times_bought > 1] // purchases.user_count, minlength=count)
-    return intervals, returned / np.maximum(buyers, 1)
+    order = np.lexsort((ages_days(purchases), pair_keys(purchases)))
+    ages = ages_days(purchases)[order]
+    weights = np.where(ages > HORIZON_DAYS, 2.0 ** (-ages / REPURCHASE_HALF_LIFE_DAYS), 0.0)
+    hits: Doubles = np.where(days <= HORIZON_DAYS, weights, 0.0)
+    products = keys % count
+    leaves = categories.leaf_indexes[products]
+    parents = categories.parents[leaves]
+    shop = float(hits.sum() + 0.1) / float(weights.sum() + 1.0)
+    by_parent = _shrunk(parents, hits, weights, np.full(int(categories.parents.max()) + 1, shop), PARENT_PRIOR)
+    by_leaf = _shrunk(leaves, hits, weights, by_parent[categories.parents], LEAF_PRIOR)
+    by_item = _shrunk(products, hits, weights, by_leaf[categories.leaf_indexes], ITEM_PRIOR)
+    return np.clip(by_item, 1e-4, 1.0 - 1e-4)
+
+
+def _shrunk(
+    groups: npt.NDArray[np.int64] | npt.NDArray[np.int32],
+    sums: Doubles,
+    weights: Doubles,
+    prior: Doubles,
+    strength: float,
+) -> Doubles:
+    """Means by group, pulled towards `prior` `[G]` with the given number of observations."""
+    top = np.bincount(groups, sums, minlength=len(prior)) + strength * prior
+    return np.asarray(top / (np.bincount(groups, weights, minlength=len(prior)) + strength), dtype=np.float64)

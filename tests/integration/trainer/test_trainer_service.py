@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import grpc
@@ -18,7 +18,7 @@ from services.trainer.learning.neighbours import NeighbourConfig
 from services.trainer.ports import EventChunk
 from services.trainer.promote import PromoteRelease
 from services.trainer.servicer import TrainerServicer, UseCases
-from services.trainer.train import Train, TrainConfig
+from services.trainer.train import Sources, Train, TrainConfig
 from services.trainer.watch import ReleaseNotifier, WatchReleases
 from shared.errors.base import Unavailable
 from shared.postgres.migrations import migrate
@@ -54,13 +54,24 @@ class FixedPurchases:
         )
 
 
+class Shelves:
+    """Category paths: ten products a shelf."""
+
+    async def paths(self, product_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        return {product_id: ("Shop", f"Shelf {int(product_id[1:]) // 10}") for product_id in product_ids}
+
+
 @asynccontextmanager
 async def trainer(dsn: str, source: FixedPurchases) -> AsyncIterator[trainer_service_pb2_grpc.TrainerServiceAsyncStub]:
     async with open_pool(dsn) as pool:
         await migrate(pool, "services.trainer.migrations")
         releases, notifier = PostgresReleases(pool, 2), ReleaseNotifier()
         train = Train(
-            source, releases, notifier, tables_to_chunks, TrainConfig(history_days=700, neighbours=NeighbourConfig())
+            Sources(source, Shelves()),
+            releases,
+            notifier,
+            tables_to_chunks,
+            TrainConfig(history_days=700, neighbours=NeighbourConfig()),
         )
         use_cases = UseCases(
             train, PromoteRelease(releases, notifier), WatchReleases(releases, notifier, 0.1), releases
@@ -109,6 +120,8 @@ async def test_a_job_makes_a_release_that_readers_can_read(postgres_database: st
             part async for part in stub.ReadItemStatistics(pb.ReadItemStatisticsRequest(release_id=release.release_id))
         ]
         assert list(statistics[0].product_ids) == list(chunks[0].product_ids)
+        assert sorted(statistics[0].leaves) == ["Shop > Shelf 0", "Shop > Shelf 1", "Shop > Shelf 2"]
+        assert len(statistics[0].renewal_probabilities) == 15 * 16
         assert statistics[0].data_end_time_s == release.data_end_time.seconds
 
 

@@ -3,9 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.trainer.domain import Purchases
+from services.trainer.domain import Categories, Purchases
+from services.trainer.learning.categories import number_categories
 from services.trainer.learning.neighbours import NeighbourConfig, item_neighbours, uses_ease
 from services.trainer.learning.purchases import PurchaseCollector
+from services.trainer.learning.renewal import renewal_table
 from services.trainer.learning.statistics import item_statistics
 from services.trainer.ports import EventChunk
 
@@ -25,27 +27,70 @@ def purchases(rows: list[tuple[int, int, float]], items: int) -> Purchases:
     )
 
 
-def test_repeat_intervals_are_medians_within_a_person() -> None:
-    rows = [(0, 0, 0), (0, 0, 7), (0, 0, 14), (1, 0, 3), (1, 0, 24), (2, 0, 5), (0, 1, 14)]
-    statistics = item_statistics(purchases(rows, 2))
-    assert statistics.repeat_interval_days.tolist() == [7.0, 0.0]
-    assert statistics.repeat_shares.tolist() == pytest.approx([2 / 3, 0.0])
-    assert statistics.purchase_counts.tolist() == [6, 1]
-    assert statistics.buyer_counts.tolist() == [3, 1]
+def one_leaf(items: int) -> Categories:
+    return number_categories([f"p{n}" for n in range(items)], {})
 
 
-def test_popularity_is_the_share_of_active_people() -> None:
-    rows = [(0, 0, 99), (0, 0, 100), (1, 0, 100), (2, 1, 100), (3, 2, 10)]
-    statistics = item_statistics(purchases(rows, 3))
+def test_repeat_intervals_lie_between_the_product_and_its_category() -> None:
+    rows = [(user, 0, day) for user in range(30) for day in range(0, 100, 7)]
+    rows += [(user, 1, day) for user in range(30) for day in range(0, 100, 28)] + [(0, 2, 50)]
+    statistics = item_statistics(purchases(rows, 3), one_leaf(3))
+    often, seldom, once = statistics.repeat_interval_days.tolist()
+    assert often == pytest.approx(7.0, rel=0.05)
+    assert seldom == pytest.approx(28.0, rel=0.15)
+    assert often < once < seldom
+    assert statistics.purchase_counts.tolist() == [450, 120, 1]
+
+
+def test_what_is_bought_again_soon_is_likely_to_be() -> None:
+    rows = [(user, 0, day) for user in range(20) for day in range(0, 150, 14)] + [(user, 1, 20) for user in range(20)]
+    often, never = item_statistics(purchases(rows, 2), one_leaf(2)).repurchase_probabilities.tolist()
+    assert often > 0.9
+    assert never < 0.5
+
+
+def test_buyers_and_popularity_count_people_not_purchases() -> None:
+    rows = [(0, 0, 199), (0, 0, 200), (1, 0, 180), (2, 1, 200), (3, 2, 10), (4, 2, 100)]
+    statistics = item_statistics(purchases(rows, 3), one_leaf(3))
+    assert [statistics.buyers[days].tolist() for days in (7, 28, 112)] == [[1, 1, 0], [2, 1, 0], [2, 1, 1]]
     assert statistics.popularities.tolist() == pytest.approx([2 / 3, 1 / 3, 0.0])
 
 
-def test_a_trend_is_relative_to_the_whole_shop() -> None:
-    steady = [(user, 0, float(day)) for user in range(5) for day in range(0, 100)]
-    rising = [(user, 1, float(day)) for user in range(5) for day in range(88, 100)]
-    trends = item_statistics(purchases(steady + rising, 2)).trends
-    assert trends[1] > 2.0
-    assert 0.5 < trends[0] < 1.1
+def test_a_rising_item_has_a_trend_above_one() -> None:
+    steady = [(user, 0, float(day)) for user in range(20) for day in range(0, 200, 10)]
+    rising = [(user, 1, 185.0) for user in range(20)] + [(user, 2, 100.0) for user in range(20)]
+    trends = item_statistics(purchases(steady + rising, 3), one_leaf(3)).trends
+    assert trends[1] > 1.5
+    assert trends[2] < 0.5
+
+
+def test_renewal_is_likelier_for_what_is_bought_often_and_lately() -> None:
+    rows = [(user, 0, float(day)) for user in range(40) for day in range(0, 200, 7)]
+    rows += [(user, 1, 10.0) for user in range(40)]
+    table = renewal_table(purchases(rows, 2))
+    assert table.probabilities.shape == (15, 16)
+    frequent = table.probabilities[np.searchsorted(table.count_edges, 9.0), np.searchsorted(table.day_edges, 4.0)]
+    forgotten = table.probabilities[np.searchsorted(table.count_edges, 0.5), np.searchsorted(table.day_edges, 120.0)]
+    assert frequent > 2 * forgotten
+
+
+@pytest.mark.parametrize("rows", [[(0, 0, 5.0)], [(0, 0, 5.0), (0, 0, 6.0)], [(0, 0, 0.0), (1, 1, 300.0)]])
+def test_hardly_any_data_are_no_error(rows: list[tuple[int, int, float]]) -> None:
+    few = purchases(rows, 2)
+    statistics = item_statistics(few, one_leaf(2))
+    assert np.isfinite(statistics.repeat_interval_days).all()
+    assert ((statistics.repurchase_probabilities > 0) & (statistics.repurchase_probabilities < 1)).all()
+    assert np.isfinite(renewal_table(few).probabilities).all()
+    assert len(item_neighbours(few, NeighbourConfig(), lambda done, total: None).offsets) == 3
+
+
+def test_leaves_are_whole_paths() -> None:
+    found = number_categories(
+        ["a", "b", "c", "d"], {"a": ("Food", "Milk"), "b": ("Food", "Other"), "c": ("Tools", "Other")}
+    )
+    assert found.leaves == ("Food > Milk", "Food > Other", "Tools > Other", "")
+    assert found.leaf_indexes.tolist() == [0, 1, 2, 3]
+    assert found.parents.tolist() == [0, 0, 1, 2]
 
 
 @pytest.fixture(params=["ease", "cosine"])

@@ -97,7 +97,7 @@ class PurchaseHistory(_message.Message):
 
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Distinct products: the deepest category; empty when unknown."""
+        """Distinct products: the category path joined by ` > `; empty when unknown."""
 
     @_builtins.property
     def brands(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -384,6 +384,8 @@ class GetIndexStateResponse(_message.Message):
     PRODUCT_COUNT_FIELD_NUMBER: _builtins.int
     BUILDING_INDEX_FIELD_NUMBER: _builtins.int
     RELEASE_ID_FIELD_NUMBER: _builtins.int
+    PASSAGE_COUNT_FIELD_NUMBER: _builtins.int
+    PASSAGE_MODEL_RELEASE_FIELD_NUMBER: _builtins.int
     active_index: _builtins.str
     """The active product index. Empty: none yet."""
     model_release: _builtins.str
@@ -394,6 +396,10 @@ class GetIndexStateResponse(_message.Message):
     """The index being built. Empty: none."""
     release_id: _builtins.str
     """The release whose lists are loaded. Empty: none."""
+    passage_count: _builtins.int
+    """Passages of support documents in the index."""
+    passage_model_release: _builtins.str
+    """Release of the model of the passages. Empty: none."""
     def __init__(
         self,
         *,
@@ -402,10 +408,12 @@ class GetIndexStateResponse(_message.Message):
         product_count: _builtins.int = ...,
         building_index: _builtins.str = ...,
         release_id: _builtins.str = ...,
+        passage_count: _builtins.int = ...,
+        passage_model_release: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_index", b"active_index", "building_index", b"building_index", "model_release", b"model_release", "product_count", b"product_count", "release_id", b"release_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_index", b"active_index", "building_index", b"building_index", "model_release", b"model_release", "passage_count", b"passage_count", "passage_model_release", b"passage_model_release", "product_count", b"product_count", "release_id", b"release_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -466,7 +474,7 @@ class FindCandidatesRequest(_message.Message):
 
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Categories whose best sellers become candidates, strongest first; at most 50."""
+        """Categories whose best sellers become candidates, strongest first; at most 50: whole paths joined by ` > `, or one level."""
 
     @_builtins.property
     def filter(self) -> _product_pb2.ProductFilter:
@@ -555,7 +563,7 @@ class CandidateColumns(_message.Message):
 
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The deepest category; empty when unknown."""
+        """The category path joined by ` > `; empty when unknown."""
 
     @_builtins.property
     def brands(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -733,7 +741,7 @@ class ScoredProduct(_message.Message):
     neighbour_score: _builtins.float
     """Weight as a neighbour of the release; 0: not brought by it."""
     category: _builtins.str
-    """Deepest category; may be empty."""
+    """The category path joined by ` > `; may be empty."""
     brand: _builtins.str
     """Brand; may be empty."""
     price_micros: _builtins.int

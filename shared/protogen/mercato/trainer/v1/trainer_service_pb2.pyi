@@ -357,7 +357,7 @@ Global___ReadItemStatisticsRequest: _TypeAlias = ReadItemStatisticsRequest  # no
 
 @_typing.final
 class ReadItemStatisticsResponse(_message.Message):
-    """Holds statistics in columns: position i of each speaks of `product_ids[i]`."""
+    """Holds statistics in columns: position i of each speaks of `product_ids[i]`. Ages count back from `data_end_time_s`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -365,39 +365,84 @@ class ReadItemStatisticsResponse(_message.Message):
     POPULARITIES_FIELD_NUMBER: _builtins.int
     TRENDS_FIELD_NUMBER: _builtins.int
     REPEAT_INTERVAL_DAYS_FIELD_NUMBER: _builtins.int
-    REPEAT_SHARES_FIELD_NUMBER: _builtins.int
+    REPURCHASE_PROBABILITIES_FIELD_NUMBER: _builtins.int
     PURCHASE_COUNTS_FIELD_NUMBER: _builtins.int
-    BUYER_COUNTS_FIELD_NUMBER: _builtins.int
+    BUYERS_7D_FIELD_NUMBER: _builtins.int
+    BUYERS_28D_FIELD_NUMBER: _builtins.int
+    BUYERS_56D_FIELD_NUMBER: _builtins.int
+    BUYERS_112D_FIELD_NUMBER: _builtins.int
+    LEAF_INDEXES_FIELD_NUMBER: _builtins.int
+    LEAVES_FIELD_NUMBER: _builtins.int
     DATA_END_TIME_S_FIELD_NUMBER: _builtins.int
+    USER_COUNT_FIELD_NUMBER: _builtins.int
+    RENEWAL_PROBABILITIES_FIELD_NUMBER: _builtins.int
+    RENEWAL_COUNT_EDGES_FIELD_NUMBER: _builtins.int
+    RENEWAL_DAY_EDGES_FIELD_NUMBER: _builtins.int
     data_end_time_s: _builtins.int
     """The latest event learnt from, seconds since 1970. In the first response only."""
+    user_count: _builtins.int
+    """People learnt from. In the first response only."""
     @_builtins.property
     def product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Items."""
 
     @_builtins.property
     def popularities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Buyers' share in the popularity window: people who bought it, decayed by time, over all people who bought."""
+        """Share of the people active in the last 56 days who bought it then."""
 
     @_builtins.property
     def trends(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Trend: purchases of the latest days over what the window before lets expect, smoothed; 1 is steady."""
+        """Trend: (buyers of 28 days + 3) / (half the buyers of 112 days + 3); above 1 is rising."""
 
     @_builtins.property
     def repeat_interval_days(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Median days between purchases by the same person; 0: too few repeats."""
+        """Days between purchases by one person: geometric mean, shrunk to the category's and the shop's."""
 
     @_builtins.property
-    def repeat_shares(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Share of buyers who bought it again."""
+    def repurchase_probabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Probability that a buyer buys it again within 28 days, shrunk to the category's and the shop's."""
 
     @_builtins.property
     def purchase_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Purchases (baskets) learnt from."""
 
     @_builtins.property
-    def buyer_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """People who bought it."""
+    def buyers_7d(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """People who bought it in the last 7 days."""
+
+    @_builtins.property
+    def buyers_28d(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """People who bought it in the last 28 days."""
+
+    @_builtins.property
+    def buyers_56d(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """People who bought it in the last 56 days."""
+
+    @_builtins.property
+    def buyers_112d(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """People who bought it in the last 112 days."""
+
+    @_builtins.property
+    def leaf_indexes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Position of its leaf category in `leaves`."""
+
+    @_builtins.property
+    def leaves(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Leaf categories: whole paths joined by ` > `; empty for products that the catalogue does not know. In the first response only."""
+
+    @_builtins.property
+    def renewal_probabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Probability that a product bought before is bought again within 28 days, by the decayed count of its purchases (rows) and by the days since
+        the last one (columns), row by row. In the first response only.
+        """
+
+    @_builtins.property
+    def renewal_count_edges(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Upper edges of the rows but the last: sums of 2^(-age / 112 days). In the first response only."""
+
+    @_builtins.property
+    def renewal_day_edges(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Upper edges of the columns but the last: days since the last purchase. In the first response only."""
 
     def __init__(
         self,
@@ -406,14 +451,23 @@ class ReadItemStatisticsResponse(_message.Message):
         popularities: _abc.Iterable[_builtins.float] | None = ...,
         trends: _abc.Iterable[_builtins.float] | None = ...,
         repeat_interval_days: _abc.Iterable[_builtins.float] | None = ...,
-        repeat_shares: _abc.Iterable[_builtins.float] | None = ...,
+        repurchase_probabilities: _abc.Iterable[_builtins.float] | None = ...,
         purchase_counts: _abc.Iterable[_builtins.int] | None = ...,
-        buyer_counts: _abc.Iterable[_builtins.int] | None = ...,
+        buyers_7d: _abc.Iterable[_builtins.int] | None = ...,
+        buyers_28d: _abc.Iterable[_builtins.int] | None = ...,
+        buyers_56d: _abc.Iterable[_builtins.int] | None = ...,
+        buyers_112d: _abc.Iterable[_builtins.int] | None = ...,
+        leaf_indexes: _abc.Iterable[_builtins.int] | None = ...,
+        leaves: _abc.Iterable[_builtins.str] | None = ...,
         data_end_time_s: _builtins.int = ...,
+        user_count: _builtins.int = ...,
+        renewal_probabilities: _abc.Iterable[_builtins.float] | None = ...,
+        renewal_count_edges: _abc.Iterable[_builtins.float] | None = ...,
+        renewal_day_edges: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer_counts", b"buyer_counts", "data_end_time_s", b"data_end_time_s", "popularities", b"popularities", "product_ids", b"product_ids", "purchase_counts", b"purchase_counts", "repeat_interval_days", b"repeat_interval_days", "repeat_shares", b"repeat_shares", "trends", b"trends"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyers_112d", b"buyers_112d", "buyers_28d", b"buyers_28d", "buyers_56d", b"buyers_56d", "buyers_7d", b"buyers_7d", "data_end_time_s", b"data_end_time_s", "leaf_indexes", b"leaf_indexes", "leaves", b"leaves", "popularities", b"popularities", "product_ids", b"product_ids", "purchase_counts", b"purchase_counts", "renewal_count_edges", b"renewal_count_edges", "renewal_day_edges", b"renewal_day_edges", "renewal_probabilities", b"renewal_probabilities", "repeat_interval_days", b"repeat_interval_days", "repurchase_probabilities", b"repurchase_probabilities", "trends", b"trends", "user_count", b"user_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""Measures latency and throughput beside the floor of the same machine."""

@@ -1,0 +1,1 @@
+"""Turns texts and products into vectors: tokenises, asks Triton, caches."""

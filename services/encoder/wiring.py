@@ -1,0 +1,50 @@
+"""Builds the encoder. The only place that names its concrete classes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from mercato.encoder.v1 import encoder_service_pb2, encoder_service_pb2_grpc
+
+from services.encoder.adapters.memory_cache import MemoryCache
+from services.encoder.adapters.repository import read_model
+from services.encoder.adapters.tokenizer import FileTokenizer
+from services.encoder.adapters.triton import TritonTextModel
+from services.encoder.compare_products import CompareProducts
+from services.encoder.encode_products import EncodeProducts
+from services.encoder.encode_texts import EncodeTexts, Limits
+from services.encoder.servicer import EncoderServicer, EncoderUseCases
+from services.encoder.settings import EncoderSettings
+from shared.server.parts import ServiceParts, Servicer
+
+DESCRIPTOR = encoder_service_pb2.DESCRIPTOR.services_by_name["EncoderService"]
+
+
+@asynccontextmanager
+async def build(settings: EncoderSettings) -> AsyncIterator[ServiceParts]:
+    """Raises ModelRepositoryMissing. Triton may be down: the service says so and answers when it is back."""
+    stored = await asyncio.to_thread(read_model, settings.repository)
+    tokenizer = await asyncio.to_thread(FileTokenizer, stored.tokenizer, stored.release.max_tokens)
+    model = TritonTextModel(
+        settings.triton_address, stored.release, pad_id=stored.pad_id, timeout_seconds=settings.triton_timeout_seconds
+    )
+    async with model:
+        encode_texts = EncodeTexts(tokenizer, model, MemoryCache(settings.cache_bytes), _limits(settings))
+        encode_products = EncodeProducts(encode_texts)
+        use_cases = EncoderUseCases(encode_texts, encode_products, CompareProducts(encode_products))
+        add_to_server = encoder_service_pb2_grpc.add_EncoderServiceServicer_to_server
+        yield ServiceParts(
+            name="encoder",
+            servicers=(Servicer(DESCRIPTOR, add_to_server, EncoderServicer(use_cases)),),
+            dependencies={"triton": model.check},
+            critical=frozenset({"triton"}),
+        )
+
+
+def _limits(settings: EncoderSettings) -> Limits:
+    return Limits(
+        batch_texts=settings.batch_texts,
+        batch_tokens=settings.batch_tokens,
+        bulk_in_flight=settings.bulk_in_flight,
+        interactive_texts=settings.interactive_texts,
+    )
