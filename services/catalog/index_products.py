@@ -1,0 +1,100 @@
+"""Works off the change feed: encodes products and writes them to the index, at least once and idempotently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.catalog.domain import Change, StoredProduct
+from services.catalog.ports import ChangeFeed, IndexedItem, ProductEncoder, ProductIndex, ProductRepository
+from services.catalog.waker import Waker
+from shared.context.request import use_deadline, use_tenant
+from shared.errors.base import MercatoError, Unavailable
+from shared.telemetry.logs import logger
+from shared.telemetry.metrics import counter
+
+LONGEST_WAIT_SECONDS = 30.0
+# A batch that fails more often is worked on product by product, so that one bad product stops no other.
+ATTEMPTS_TOGETHER = 2
+
+_log = logger("index")
+_indexed = counter("catalog_indexed_products", "Changes written to the index.", ["kind"])
+_failed = counter("catalog_index_failures", "Batches of changes that failed.", ["reason"])
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPolicy:
+    """Sizes and times of a worker; times in seconds."""
+
+    batch: int
+    poll_seconds: float
+    lease_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Systems:
+    """What a worker reads and writes."""
+
+    repository: ProductRepository
+    feed: ChangeFeed
+    encoder: ProductEncoder
+    index: ProductIndex
+
+
+class IndexWorker:
+    """Runs beside the servicer until cancelled; several may run, here and in other processes."""
+
+    def __init__(self, systems: Systems, waker: Waker, policy: WorkerPolicy) -> None:
+        self._systems = systems
+        self._waker = waker
+        self._policy = policy
+
+    async def run(self) -> None:
+        """Works until cancelled. Raises what the feed raises; the caller starts it again."""
+        while True:
+            if not await self.work_once():
+                await self._waker.wait(self._policy.poll_seconds)
+
+    async def work_once(self) -> int:
+        """Works off the oldest changes that are due; returns how many were claimed."""
+        changes = await self._systems.feed.claim(self._policy.batch, self._policy.lease_seconds)
+        if not changes:
+            return 0
+        with use_tenant(changes[0].tenant), use_deadline(self._policy.lease_seconds * 0.8):
+            if max(change.attempts for change in changes) <= ATTEMPTS_TOGETHER:
+                await self._try(changes)
+            else:
+                for change in changes:
+                    await self._try([change])
+        return len(changes)
+
+    async def _try(self, changes: Sequence[Change]) -> None:
+        try:
+            await self._apply(changes)
+            await self._systems.feed.finish(changes)
+        except MercatoError as error:
+            attempts = max(change.attempts for change in changes)
+            wait = 0.5 if isinstance(error, Unavailable) else min(LONGEST_WAIT_SECONDS, 0.5 * 2.0 ** min(attempts, 10))
+            _failed.labels(error.reason).inc()
+            _log.warning("changes not indexed", count=len(changes), error=str(error), retry_seconds=wait)
+            await self._systems.feed.put_back(changes, str(error), wait)
+
+    async def _apply(self, changes: Sequence[Change]) -> None:
+        by_id = {change.product_id: change for change in changes}
+        products = await self._systems.repository.read(changes[0].tenant, list(by_id), basic=False)
+        gone = [product_id for product_id in by_id if product_id not in products]
+        contents = [product for product_id, product in products.items() if by_id[product_id].content]
+        offers = [product for product_id, product in products.items() if not by_id[product_id].content]
+        if gone:
+            await self._systems.index.delete(gone)
+        if offers:
+            await self._systems.index.update_offers(offers)
+        if contents:
+            await self._write(contents)
+        for kind, count in (("delete", len(gone)), ("offer", len(offers)), ("content", len(contents))):
+            _indexed.labels(kind).inc(count)
+
+    async def _write(self, products: Sequence[StoredProduct]) -> None:
+        vectors, model_release = await self._systems.encoder.encode(products)
+        items = [IndexedItem(product, vector) for product, vector in zip(products, vectors, strict=True)]
+        await self._systems.index.upsert(items, model_release)

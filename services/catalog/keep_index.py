@@ -1,0 +1,69 @@
+"""Sees to it that every tenant has an index that fits the encoder's model and is not lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+from services.catalog.errors import RebuildRunning
+from services.catalog.index_products import Systems
+from services.catalog.rebuild_index import RebuildIndex
+from services.catalog.waker import Waker
+from shared.context.request import use_tenant
+from shared.errors.base import MercatoError, Unavailable
+from shared.telemetry.logs import logger
+
+SOON_SECONDS = 1.0
+
+_log = logger("keep_index")
+
+
+class IndexKeeper:
+    """Runs beside the workers until cancelled."""
+
+    def __init__(self, systems: Systems, rebuild: RebuildIndex, waker: Waker, check_seconds: float) -> None:
+        self._systems = systems
+        self._rebuild = rebuild
+        self._waker = waker
+        self._check_seconds = check_seconds
+
+    async def run(self) -> None:
+        """Checks at once, then every `check_seconds`; soon again while something does not answer."""
+        while True:
+            pause = self._check_seconds
+            try:
+                for tenant in await self._systems.repository.tenants() or ["default"]:
+                    with use_tenant(tenant):
+                        await self.check(tenant)
+            except Unavailable:
+                pause = SOON_SECONDS
+            except MercatoError as error:
+                _log.warning("index check failed", error=str(error))
+            await asyncio.sleep(pause)
+
+    async def check(self, tenant: str) -> None:
+        """Makes the first index; fills one that was lost; rebuilds one of another model. Raises Unavailable."""
+        model = await self._systems.encoder.model()
+        state = await self._systems.index.state()
+        if not state.active:
+            index = await self._systems.index.begin(model)
+            _log.info("first index made", index=index)
+            await self._note_all(tenant)
+        elif state.model_release != model.release:
+            _log.info("encoder's model changed", model=model.release, index_model=state.model_release)
+            await self._rebuild_now(tenant)
+        elif state.product_count == 0:
+            stored = await self._systems.repository.state(tenant)
+            if stored.product_count > stored.unindexed_count:
+                _log.warning("index is empty, filling it", products=stored.product_count)
+                await self._note_all(tenant)
+
+    async def _note_all(self, tenant: str) -> None:
+        await self._systems.feed.note_all(tenant)
+        self._waker.wake()
+
+    async def _rebuild_now(self, tenant: str) -> None:
+        try:
+            async for _ in self._rebuild(tenant):
+                pass
+        except RebuildRunning:
+            return

@@ -1,0 +1,86 @@
+"""An encoder and an index in memory, with switches for failure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.catalog.domain import StoredProduct
+from services.catalog.ports import IndexedItem, IndexState, Model, ProductEncoder, ProductIndex
+from shared.errors.base import FailedPrecondition, Unavailable
+
+
+class FakeEncoder(ProductEncoder):
+    """Vectors of four bytes; `bad` products cannot be encoded."""
+
+    def __init__(self) -> None:
+        self.release = "m1"
+        self.down = False
+        self.bad: set[str] = set()
+        self.encoded: list[str] = []
+
+    async def model(self) -> Model:
+        if self.down:
+            raise Unavailable("encoder")
+        return Model(self.release, 1)
+
+    async def encode(self, products: Sequence[StoredProduct]) -> tuple[list[bytes], str]:
+        if self.down:
+            raise Unavailable("encoder")
+        if any(product.product_id in self.bad for product in products):
+            raise FailedPrecondition("cannot encode this")
+        self.encoded += [product.product_id for product in products]
+        return [b"\0\0\x80\x3f"] * len(products), self.release
+
+
+class FakeIndex(ProductIndex):
+    """Products by index name."""
+
+    def __init__(self) -> None:
+        self.indexes: dict[str, dict[str, StoredProduct]] = {}
+        self.active = ""
+        self.release = ""
+        self.down = False
+
+    async def state(self) -> IndexState:
+        self._check()
+        count = len(self.indexes.get(self.active, {}))
+        return IndexState(
+            self.active, self.release, count, "".join(name for name in self.indexes if name != self.active)
+        )
+
+    async def begin(self, model: Model) -> str:
+        self._check()
+        name = f"i{len(self.indexes)}_{model.release}"
+        self.indexes[name] = {}
+        if not self.active:
+            self.active, self.release = name, model.release
+        return name
+
+    async def activate(self, index: str) -> None:
+        self._check()
+        self.active, self.release = index, index.split("_")[1]
+
+    async def upsert(self, items: Sequence[IndexedItem], model_release: str, index: str = "") -> None:
+        self._check()
+        for name in [index] if index else list(self.indexes):
+            self.indexes[name].update({item.product.product_id: item.product for item in items})
+
+    async def update_offers(self, products: Sequence[StoredProduct]) -> None:
+        self._check()
+        for index in self.indexes.values():
+            index.update({product.product_id: product for product in products if product.product_id in index})
+
+    async def delete(self, product_ids: Sequence[str]) -> None:
+        self._check()
+        for index in self.indexes.values():
+            for product_id in product_ids:
+                index.pop(product_id, None)
+
+    def _check(self) -> None:
+        if self.down:
+            raise Unavailable("retrieval")
+
+    @property
+    def products(self) -> dict[str, StoredProduct]:
+        """Products of the active index."""
+        return self.indexes[self.active]
