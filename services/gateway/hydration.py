@@ -1,0 +1,95 @@
+"""From ids to products as they are now. Deleted and sold-out products end here."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from mercato.catalog.v1 import catalog_service_pb2
+from mercato.catalog.v1.catalog_service_pb2_grpc import CatalogServiceStub
+from mercato.gateway.v1 import product_pb2, recommendation_pb2
+
+from services.gateway.stages import Stages
+from shared.context.request import current_tenant
+
+LARGEST_READ = 1000
+
+
+class Hydrator:
+    """Reads the catalogue; remembers what it read for the time when the catalogue is down."""
+
+    def __init__(self, catalog: CatalogServiceStub, remembered: int) -> None:
+        self._catalog = catalog
+        self._remembered = remembered
+        self._products: OrderedDict[tuple[str, str], product_pb2.Product | None] = OrderedDict()
+
+    async def read(self, product_ids: Sequence[str], stages: Stages, seconds: float) -> dict[str, product_pb2.Product]:
+        """Products that exist, by id.
+
+        While the catalogue is down: as last seen, or the id alone; never one that is known to be deleted.
+        """
+        ids = list(dict.fromkeys(product_ids))[:LARGEST_READ]
+        if not ids:
+            return {}
+        tenant = current_tenant()
+        request = catalog_service_pb2.BatchGetProductsRequest(product_ids=ids, basic=True)
+        response = await stages.run(
+            recommendation_pb2.STAGE_CATALOG, seconds, lambda: self._catalog.BatchGetProducts(request)
+        )
+        if response is None:
+            return self._recall(tenant, ids)
+        found = {product.product_id: product for product in response.products}
+        for product_id in ids:
+            self._remember(tenant, product_id, found.get(product_id))
+        return found
+
+    def forget(self, tenant: str, product_id: str) -> None:
+        """Notes that a product was deleted."""
+        self._remember(tenant, product_id, None)
+
+    def _recall(self, tenant: str, ids: list[str]) -> dict[str, product_pb2.Product]:
+        recalled: dict[str, product_pb2.Product] = {}
+        for product_id in ids:
+            product = self._products.get((tenant, product_id), product_pb2.Product(product_id=product_id))
+            if product is not None:
+                recalled[product_id] = product
+        return recalled
+
+    def _remember(self, tenant: str, product_id: str, product: product_pb2.Product | None) -> None:
+        self._products[tenant, product_id] = product
+        self._products.move_to_end((tenant, product_id))
+        while len(self._products) > self._remembered:
+            self._products.popitem(last=False)
+
+
+def matches(product: product_pb2.Product, filter_: product_pb2.ProductFilter) -> bool:
+    """Whether a basic product passes a filter, as far as it says; attributes are not in it and pass.
+
+    The same rules as the index: for answers that did not come from it, and the last check on those that did.
+    """
+    known = bool(product.title)
+    if not filter_.include_unavailable and product.availability == product_pb2.AVAILABILITY_OUT_OF_STOCK:
+        return False
+    if filter_.categories and known and not set(filter_.categories) & set(product.category_path):
+        return False
+    if filter_.brands and known and product.brand not in filter_.brands:
+        return False
+    if product.product_id in filter_.excluded_product_ids:
+        return False
+    return _price_matches(product, filter_) if known else not _restricts(filter_)
+
+
+def _restricts(filter_: product_pb2.ProductFilter) -> bool:
+    has_price = filter_.HasField("min_price") or filter_.HasField("max_price")
+    return has_price or bool(filter_.categories or filter_.brands or filter_.attributes)
+
+
+def _price_matches(product: product_pb2.Product, filter_: product_pb2.ProductFilter) -> bool:
+    if not (filter_.HasField("min_price") or filter_.HasField("max_price")):
+        return True
+    if not product.HasField("price"):
+        return False
+    price = (product.price.units, product.price.nanos)
+    if filter_.HasField("min_price") and price < (filter_.min_price.units, filter_.min_price.nanos):
+        return False
+    return not (filter_.HasField("max_price") and price > (filter_.max_price.units, filter_.max_price.nanos))

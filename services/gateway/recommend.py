@@ -1,0 +1,217 @@
+"""Recommend: profile, candidates, order, products. While anything useful can be said it is never an error."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mercato.gateway.v1 import product_pb2, recommendation_pb2
+from mercato.gateway.v1 import recommendation_service_pb2 as pb
+from mercato.profile.v1 import profile_features_pb2, profile_service_pb2
+from mercato.ranking.v1 import ranking_service_pb2
+from mercato.retrieval.v1 import retrieval_service_pb2
+
+from services.gateway.answers import Answerer, Ranked
+from services.gateway.hydration import Hydrator, matches
+from services.gateway.lists import ListKeeper, ReleaseLists
+from services.gateway.seeds import Seeds, build_seeds
+from services.gateway.stages import Stages
+from services.gateway.stubs import Stubs
+from shared.context.request import current_tenant, use_deadline
+
+Placement = pb.Placement
+DEFAULT_SIZE, LARGEST_SIZE = 10, 100
+# Candidates a channel; docs/quality.md.
+CHANNEL_SIZE = 150
+# Ordered products beyond the page, to fill the places of deleted and sold-out ones.
+SPARE = 20
+# Each stage may take this share of the request's time.
+PROFILE_SHARE, RETRIEVAL_SHARE, RANKING_SHARE, CATALOG_SHARE = 0.25, 0.45, 0.25, 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A request, its defaults filled in."""
+
+    request: pb.RecommendRequest
+    placement: Placement.ValueType
+    size: int
+    only_new: bool
+    excluded: tuple[str, ...]
+    filter: product_pb2.ProductFilter
+
+
+class Recommend:
+    """The pipeline and its ladder: each missing stage is replaced by something simpler."""
+
+    def __init__(self, stubs: Stubs, hydrator: Hydrator, lists: ListKeeper, answerer: Answerer, seconds: float) -> None:
+        self._stubs = stubs
+        self._hydrator = hydrator
+        self._lists = lists
+        self._answerer = answerer
+        self._seconds = seconds
+
+    async def __call__(self, request: pb.RecommendRequest) -> pb.RecommendResponse:
+        """Answers; raises only when the caller left."""
+        wish, stages = _wish(request), Stages()
+        with use_deadline(self._seconds):
+            features = await self._features(request, stages)
+            seeds = build_seeds(features, request.context, wish.placement, time.time())
+            found = await self._candidates(wish, seeds, stages)
+            lists = self._lists.of(current_tenant())
+            ranked = await self._order(wish, features, seeds, found, stages)
+            if ranked is None or len(ranked) < wish.size:
+                ranked = _extended(ranked or [], found, wish, seeds, lists)
+            results = await self._products(wish, ranked, seeds, stages)
+        release_id = found.release_id if found is not None else lists.release_id
+        if not release_id:
+            stages.note(recommendation_pb2.STAGE_RELEASE, "no release was trained")
+        kind = Placement.Name(wish.placement).removeprefix("PLACEMENT_").lower()
+        token = self._answerer.token(kind, release_id, [result.product.product_id for result in results])
+        return pb.RecommendResponse(
+            results=results, attribution_token=token, missing_stages=stages.missing, release_id=release_id
+        )
+
+    async def _features(
+        self, request: pb.RecommendRequest, stages: Stages
+    ) -> profile_features_pb2.ProfileFeatures | None:
+        if not (request.user_id or request.visitor_id):
+            return None
+        wanted = profile_service_pb2.GetProfileFeaturesRequest(user_id=request.user_id, visitor_id=request.visitor_id)
+        response = await stages.run(
+            recommendation_pb2.STAGE_PROFILE,
+            self._seconds * PROFILE_SHARE,
+            lambda: self._stubs.profile.GetProfileFeatures(wanted),
+        )
+        return None if response is None else response.features
+
+    async def _candidates(
+        self, wish: Wish, seeds: Seeds, stages: Stages
+    ) -> retrieval_service_pb2.FindCandidatesResponse | None:
+        only_bought = wish.placement == Placement.PLACEMENT_BUY_AGAIN
+        request = retrieval_service_pb2.FindCandidatesRequest(
+            seeds=seeds.to_proto(),
+            history_product_ids=() if wish.only_new else seeds.purchased[:2000],
+            categories=seeds.categories,
+            filter=wish.filter,
+            excluded_product_ids=[*wish.excluded, *(seeds.purchased if wish.only_new else ())][:5000],
+            channels=[recommendation_pb2.CHANNEL_BUY_AGAIN] if only_bought else (),
+            channel_size=CHANNEL_SIZE,
+        )
+        found = await stages.run(
+            recommendation_pb2.STAGE_RETRIEVAL,
+            self._seconds * RETRIEVAL_SHARE,
+            lambda: self._stubs.retrieval.FindCandidates(request),
+        )
+        for failed in found.failed_channels if found is not None else ():
+            if failed.channel == recommendation_pb2.CHANNEL_SIMILAR_TO_RECENT:
+                stages.note(recommendation_pb2.STAGE_VECTOR_INDEX, failed.cause)
+        return found
+
+    async def _order(
+        self,
+        wish: Wish,
+        features: profile_features_pb2.ProfileFeatures | None,
+        seeds: Seeds,
+        found: retrieval_service_pb2.FindCandidatesResponse | None,
+        stages: Stages,
+    ) -> list[Ranked] | None:
+        if found is None or not found.candidates.product_ids:
+            return None
+        request = ranking_service_pb2.RankRequest(
+            profile=features,
+            candidates=found.candidates,
+            seed_product_ids=seeds.product_ids,
+            context=wish.request.context,
+            placement=wish.placement,
+            limit=wish.size + SPARE,
+            explain=wish.request.explain,
+            excluded_product_ids=wish.excluded,
+            exclude_purchased=wish.only_new,
+        )
+        if wish.request.HasField("diversity"):
+            request.diversity = wish.request.diversity
+        response = await stages.run(
+            recommendation_pb2.STAGE_RANKING, self._seconds * RANKING_SHARE, lambda: self._stubs.ranking.Rank(request)
+        )
+        if response is None:
+            return None
+        masks = dict(zip(found.candidates.product_ids, found.candidates.channel_masks, strict=True))
+        return [Ranked.from_proto(item, masks.get(item.product_id, 0)) for item in response.products]
+
+    async def _products(
+        self, wish: Wish, ranked: Sequence[Ranked], seeds: Seeds, stages: Stages
+    ) -> list[recommendation_pb2.RankedProduct]:
+        """Fills the page; a second read makes up for many products that are gone."""
+        results: list[recommendation_pb2.RankedProduct] = []
+        step = wish.size + SPARE
+        for start in range(0, min(len(ranked), 4 * step), step):
+            part = ranked[start : start + step]
+            products = await self._hydrator.read(
+                [item.product_id for item in part], stages, self._seconds * CATALOG_SHARE
+            )
+            for item in part:
+                product = products.get(item.product_id)
+                if product is not None and len(results) < wish.size and _shows(product, wish):
+                    results.append(item.to_proto(product))
+            if len(results) >= wish.size:
+                break
+        return results
+
+
+def _wish(request: pb.RecommendRequest) -> Wish:
+    placement = request.placement or Placement.PLACEMENT_HOME
+    context = request.context
+    filter_ = product_pb2.ProductFilter()
+    filter_.CopyFrom(request.filter)
+    if context.category and not filter_.categories:
+        filter_.categories.append(context.category)
+    return Wish(
+        request=request,
+        placement=placement,
+        size=min(request.page_size or DEFAULT_SIZE, LARGEST_SIZE),
+        only_new=request.exclude_purchased or placement == Placement.PLACEMENT_DISCOVER,
+        excluded=tuple(dict.fromkeys([*filter(None, [context.product_id]), *context.cart_product_ids])),
+        filter=filter_,
+    )
+
+
+def _shows(product: product_pb2.Product, wish: Wish) -> bool:
+    category = wish.request.context.category
+    in_category = not category or not product.title or category in product.category_path
+    return in_category and matches(product, wish.filter)
+
+
+def _extended(
+    ranked: list[Ranked],
+    found: retrieval_service_pb2.FindCandidatesResponse | None,
+    wish: Wish,
+    seeds: Seeds,
+    lists: ReleaseLists,
+) -> list[Ranked]:
+    """What ranking gave, then retrieval's candidates in their own order, then lists from memory."""
+    purchased = set(seeds.purchased)
+    only_bought = wish.placement == Placement.PLACEMENT_BUY_AGAIN
+    taken = {*wish.excluded, *(item.product_id for item in ranked), *(purchased if wish.only_new else ())}
+    extended = list(ranked)
+
+    def take(product_ids: Sequence[str], channel: recommendation_pb2.Channel.ValueType) -> None:
+        for product_id in product_ids:
+            if product_id not in taken and (not only_bought or product_id in purchased):
+                taken.add(product_id)
+                extended.append(Ranked.simple(product_id, channel, -float(len(extended))))
+
+    if found is not None and not ranked:
+        columns = found.candidates
+        order = sorted(
+            range(len(columns.product_ids)), key=lambda i: (-columns.neighbour_scores[i], columns.product_ids[i])
+        )
+        take([columns.product_ids[i] for i in order], recommendation_pb2.CHANNEL_BOUGHT_TOGETHER)
+    if found is None:
+        together = lists.bought_together(zip(seeds.product_ids, seeds.weights, strict=True))
+        if not wish.only_new:
+            take(seeds.purchased_first(), recommendation_pb2.CHANNEL_BUY_AGAIN)
+        take(together, recommendation_pb2.CHANNEL_BOUGHT_TOGETHER)
+        take(lists.popular, recommendation_pb2.CHANNEL_POPULAR)
+    return extended

@@ -1,0 +1,175 @@
+"""Search: the query's vector, candidates by meaning and words, the person's interests, products; page by page."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from mercato.encoder.v1 import encoder_service_pb2
+from mercato.gateway.v1 import recommendation_pb2
+from mercato.gateway.v1 import search_service_pb2 as pb
+from mercato.profile.v1 import profile_features_pb2, profile_service_pb2
+from mercato.ranking.v1 import ranking_service_pb2
+from mercato.retrieval.v1 import retrieval_service_pb2
+
+from services.gateway.answers import Answerer, Ranked
+from services.gateway.hydration import Hydrator, matches
+from services.gateway.stages import Stages
+from services.gateway.stubs import Stubs
+from shared.client.failures import remote_errors
+from shared.context.request import use_deadline
+from shared.pagination.token import decode_token, encode_token, hash_arguments
+
+DEFAULT_SIZE, LARGEST_SIZE = 20, 100
+REACHABLE = 500
+ENCODER_SHARE, PROFILE_SHARE, RANKING_SHARE, CATALOG_SHARE = 0.3, 0.2, 0.2, 0.25
+NOT_IN_TOKEN = ("page_size", "page_token", "explain")
+
+
+class Search:
+    """The pipeline. The order of a query is made anew for each page at the time of the first, so pages fit together."""
+
+    def __init__(self, stubs: Stubs, hydrator: Hydrator, answerer: Answerer, seconds: float) -> None:
+        self._stubs = stubs
+        self._hydrator = hydrator
+        self._answerer = answerer
+        self._seconds = seconds
+
+    async def __call__(self, request: pb.SearchRequest) -> pb.SearchResponse:
+        """Answers. Raises InvalidArgument (page token), Unavailable (no way is left)."""
+        arguments = hash_arguments(request, without=NOT_IN_TOKEN)
+        cursor = decode_token(request.page_token, arguments)
+        offset, time_s = int(cursor.get("offset") or 0), int(cursor.get("time") or time.time())
+        size, stages = min(request.page_size or DEFAULT_SIZE, LARGEST_SIZE), Stages()
+        with use_deadline(self._seconds):
+            encoded, features = await asyncio.gather(self._encode(request, stages), self._features(request, stages))
+            found = await self._find(request, encoded, stages)
+            ranked = await self._order(request, features, found, time_s, stages)
+            results, consumed = await self._page(request, ranked[offset:REACHABLE], size, stages)
+        after = offset + consumed
+        token = (
+            encode_token({"offset": after, "time": time_s}, arguments) if after < min(len(ranked), REACHABLE) else ""
+        )
+        shown = [result.product.product_id for result in results]
+        return pb.SearchResponse(
+            results=results,
+            next_page_token=token,
+            attribution_token=self._answerer.token("search", "", shown, offset),
+            missing_stages=stages.missing,
+        )
+
+    async def _encode(
+        self, request: pb.SearchRequest, stages: Stages
+    ) -> encoder_service_pb2.EncodeTextsResponse | None:
+        if not request.query.strip():
+            return None
+        texts = encoder_service_pb2.EncodeTextsRequest(texts=[request.query])
+        return await stages.run(
+            recommendation_pb2.STAGE_ENCODER,
+            self._seconds * ENCODER_SHARE,
+            lambda: self._stubs.encoder.EncodeTexts(texts),
+        )
+
+    async def _features(self, request: pb.SearchRequest, stages: Stages) -> profile_features_pb2.ProfileFeatures | None:
+        if not (request.user_id or request.visitor_id):
+            return None
+        wanted = profile_service_pb2.GetProfileFeaturesRequest(user_id=request.user_id, visitor_id=request.visitor_id)
+        response = await stages.run(
+            recommendation_pb2.STAGE_PROFILE,
+            self._seconds * PROFILE_SHARE,
+            lambda: self._stubs.profile.GetProfileFeatures(wanted),
+        )
+        return response.features if response is not None and response.features.known else None
+
+    async def _find(
+        self, request: pb.SearchRequest, encoded: encoder_service_pb2.EncodeTextsResponse | None, stages: Stages
+    ) -> list[retrieval_service_pb2.ScoredProduct]:
+        wanted = retrieval_service_pb2.SearchProductsRequest(
+            vector=encoded.vectors[0].components if encoded else b"",
+            model_release=encoded.model_release if encoded else "",
+            query=request.query.strip(),
+            filter=request.filter,
+            limit=REACHABLE,
+        )
+        with remote_errors("retrieval"):
+            response = await self._stubs.retrieval.SearchProducts(wanted)
+        for failed in response.failed_channels:
+            stages.note(recommendation_pb2.STAGE_VECTOR_INDEX, failed.cause)
+        return list(response.products)
+
+    async def _order(
+        self,
+        request: pb.SearchRequest,
+        features: profile_features_pb2.ProfileFeatures | None,
+        found: Sequence[retrieval_service_pb2.ScoredProduct],
+        time_s: int,
+        stages: Stages,
+    ) -> list[Ranked]:
+        plain = [_ranked(item) for item in found]
+        if features is None or not found or not request.query.strip():
+            return plain
+        best = max(item.score for item in found) or 1.0
+        wanted = ranking_service_pb2.RankRequest(
+            profile=features,
+            candidates=retrieval_service_pb2.CandidateColumns(
+                product_ids=[item.product_id for item in found],
+                categories=[item.category for item in found],
+                brands=[item.brand for item in found],
+                price_micros=[item.price_micros for item in found],
+                channel_masks=[_mask(item) for item in found],
+                neighbour_scores=[0.0] * len(found),
+                neighbour_seeds=[-1] * len(found),
+                content_scores=[item.dense_score for item in found],
+                titles=[""] * len(found),
+                publish_times_s=[0] * len(found),
+            ),
+            context=request.context,
+            limit=min(len(found), REACHABLE),
+            diversity=0.0,
+            explain=request.explain,
+            rank_time=Timestamp(seconds=time_s),
+            query_scores=[item.score / best for item in found],
+        )
+        response = await stages.run(
+            recommendation_pb2.STAGE_RANKING, self._seconds * RANKING_SHARE, lambda: self._stubs.ranking.Rank(wanted)
+        )
+        if response is None:
+            return plain
+        by_id = {item.product_id: item for item in plain}
+        return [
+            Ranked(item.product_id, item.score, by_id[item.product_id].channel, by_id[item.product_id].channels,
+                   by_id[item.product_id].reason, item.contributions)
+            for item in response.products
+        ]  # fmt: skip
+
+    async def _page(
+        self, request: pb.SearchRequest, ranked: Sequence[Ranked], size: int, stages: Stages
+    ) -> tuple[list[recommendation_pb2.RankedProduct], int]:
+        """The page, and how many places of the order it used up."""
+        results: list[recommendation_pb2.RankedProduct] = []
+        consumed = 0
+        step = size + 10
+        for start in range(0, len(ranked), step):
+            part = ranked[start : start + step]
+            ids = [item.product_id for item in part]
+            products = await self._hydrator.read(ids, stages, self._seconds * CATALOG_SHARE)
+            for item in part:
+                if len(results) == size:
+                    return results, consumed
+                consumed += 1
+                product = products.get(item.product_id)
+                if product is not None and matches(product, request.filter):
+                    results.append(item.to_proto(product))
+        return results, consumed
+
+
+def _mask(item: retrieval_service_pb2.ScoredProduct) -> int:
+    return sum(1 << channel for channel in item.channels)
+
+
+def _ranked(item: retrieval_service_pb2.ScoredProduct) -> Ranked:
+    channel = item.channels[0] if item.channels else recommendation_pb2.CHANNEL_POPULAR
+    plain = Ranked.simple(item.product_id, channel, item.score)
+    return Ranked(item.product_id, item.score, channel, tuple(item.channels), plain.reason)

@@ -1,0 +1,63 @@
+"""Stages of an answer: each has a share of the time, and may fail without failing the answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from mercato.gateway.v1 import recommendation_pb2
+
+from shared.client.failures import remote_errors
+from shared.context.request import use_deadline
+from shared.errors.base import Cancelled, DeadlineExceeded, MercatoError, Unavailable
+from shared.telemetry.logs import logger
+from shared.telemetry.metrics import counter, histogram
+
+T = TypeVar("T")
+Stage = recommendation_pb2.Stage
+
+_log = logger("stages")
+_missing = counter("gateway_missing_stages", "Stages left out of an answer.", ["stage"])
+_seconds = histogram("gateway_stage_seconds", "Time of a stage as the gateway sees it.", ["stage"])
+
+
+class Stages:
+    """Runs stages and remembers those that were missing."""
+
+    def __init__(self) -> None:
+        self.missing: list[recommendation_pb2.MissingStage] = []
+
+    async def run(self, stage: Stage.ValueType, seconds: float, start: Callable[[], Awaitable[T]]) -> T | None:
+        """The stage's result, or None when it failed; the caller's cancellation goes through.
+
+        `start` makes the call, so that the call sees the stage's deadline.
+        """
+        name = Stage.Name(stage).removeprefix("STAGE_").lower()
+        began = time.perf_counter()
+        try:
+            with use_deadline(seconds), remote_errors(name):
+                return await start()
+        except Cancelled:
+            raise
+        except MercatoError as error:
+            self.note(stage, _cause(error))
+            if not isinstance(error, Unavailable | DeadlineExceeded):
+                _log.error("stage failed", stage=name, error=str(error), reason=error.reason)
+            return None
+        finally:
+            _seconds.labels(name).observe(time.perf_counter() - began)
+
+    def note(self, stage: Stage.ValueType, cause: str) -> None:
+        """Says that a stage is missing."""
+        if all(item.stage != stage for item in self.missing):
+            _missing.labels(Stage.Name(stage).removeprefix("STAGE_").lower()).inc()
+            self.missing.append(recommendation_pb2.MissingStage(stage=stage, cause=cause))
+
+
+def _cause(error: MercatoError) -> str:
+    if isinstance(error, DeadlineExceeded):
+        return "deadline"
+    if isinstance(error, Unavailable):
+        return f"{error.dependency} unavailable"
+    return str(error.reason).lower()

@@ -1,0 +1,104 @@
+"""Builds the gateway. The only place that puts its parts together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from mercato.gateway.v1 import (
+    operations_service_pb2,
+    operations_service_pb2_grpc,
+    product_service_pb2,
+    product_service_pb2_grpc,
+    profile_service_pb2,
+    profile_service_pb2_grpc,
+    recommendation_service_pb2,
+    recommendation_service_pb2_grpc,
+    search_service_pb2,
+    search_service_pb2_grpc,
+    support_service_pb2,
+    support_service_pb2_grpc,
+    user_event_service_pb2,
+    user_event_service_pb2_grpc,
+)
+
+from services.gateway.answers import Answerer
+from services.gateway.api_keys import ApiKeyFile
+from services.gateway.attribution import TokenSigner, load_key
+from services.gateway.authentication import AuthenticationInterceptor
+from services.gateway.hydration import Hydrator
+from services.gateway.ingest import WriteEvents
+from services.gateway.lists import ListKeeper
+from services.gateway.recommend import Recommend
+from services.gateway.search import Search
+from services.gateway.servicers.answers import RecommendationServicer, SearchServicer
+from services.gateway.servicers.operations import OperationsServicer
+from services.gateway.servicers.people import ProfileServicer, UserEventServicer
+from services.gateway.servicers.products import ProductServicer
+from services.gateway.servicers.support import SupportServicer
+from services.gateway.settings import GatewaySettings
+from services.gateway.similar import SimilarProducts
+from services.gateway.status import Status
+from services.gateway.stubs import SERVICES, Stubs, open_stubs
+from shared.client.channel import channel_check
+from shared.server.parts import ServiceParts, Servicer
+
+
+@asynccontextmanager
+async def build(settings: GatewaySettings) -> AsyncIterator[ServiceParts]:
+    """Opens channels to all services and yields what is served."""
+    addresses = {name: str(getattr(settings, f"{name}_address")) for name in SERVICES}
+    async with open_stubs(addresses) as stubs:
+        lists = ListKeeper(stubs.trainer)
+        yield ServiceParts(
+            name="gateway",
+            servicers=_servicers(settings, stubs, lists),
+            dependencies={name: channel_check(stubs.channels[name], name) for name in SERVICES},
+            background=(lists.run,),
+            extra_interceptors=(AuthenticationInterceptor(ApiKeyFile(settings.api_keys_file)),),
+        )
+
+
+def _servicers(settings: GatewaySettings, stubs: Stubs, lists: ListKeeper) -> tuple[Servicer, ...]:
+    signer = TokenSigner(load_key(settings.token_key, settings.data))
+    answerer, hydrator = Answerer(signer), Hydrator(stubs.catalog, settings.remembered_products)
+    recommend = Recommend(stubs, hydrator, lists, answerer, settings.recommend_seconds)
+    similar = SimilarProducts(stubs, hydrator, lists, answerer, settings.search_seconds)
+    search = Search(stubs, hydrator, answerer, settings.search_seconds)
+    return (
+        Servicer(
+            product_service_pb2.DESCRIPTOR.services_by_name["ProductService"],
+            product_service_pb2_grpc.add_ProductServiceServicer_to_server,
+            ProductServicer(stubs, hydrator),
+        ),
+        Servicer(
+            user_event_service_pb2.DESCRIPTOR.services_by_name["UserEventService"],
+            user_event_service_pb2_grpc.add_UserEventServiceServicer_to_server,
+            UserEventServicer(stubs, WriteEvents(stubs, signer)),
+        ),
+        Servicer(
+            recommendation_service_pb2.DESCRIPTOR.services_by_name["RecommendationService"],
+            recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server,
+            RecommendationServicer(recommend, similar),
+        ),
+        Servicer(
+            search_service_pb2.DESCRIPTOR.services_by_name["SearchService"],
+            search_service_pb2_grpc.add_SearchServiceServicer_to_server,
+            SearchServicer(search),
+        ),
+        Servicer(
+            support_service_pb2.DESCRIPTOR.services_by_name["SupportService"],
+            support_service_pb2_grpc.add_SupportServiceServicer_to_server,
+            SupportServicer(stubs),
+        ),
+        Servicer(
+            profile_service_pb2.DESCRIPTOR.services_by_name["ProfileService"],
+            profile_service_pb2_grpc.add_ProfileServiceServicer_to_server,
+            ProfileServicer(stubs),
+        ),
+        Servicer(
+            operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"],
+            operations_service_pb2_grpc.add_OperationsServiceServicer_to_server,
+            OperationsServicer(stubs, Status(stubs)),
+        ),
+    )
