@@ -1,0 +1,1 @@
+"""Orders candidates for one person and says why."""

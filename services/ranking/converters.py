@@ -1,0 +1,115 @@
+"""Between the contract and the domain. Pure functions; contract messages stop here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from mercato.gateway.v1 import recommendation_pb2, user_event_pb2
+from mercato.profile.v1 import profile_features_pb2
+from mercato.ranking.v1 import ranking_service_pb2 as pb
+from mercato.retrieval.v1 import retrieval_service_pb2
+
+from services.ranking.domain import Candidates, History, Placement, RankCommand, RankedCandidate
+from services.ranking.errors import UnequalColumns
+
+COLUMNS = (
+    "categories",
+    "brands",
+    "titles",
+    "channel_masks",
+    "neighbour_scores",
+    "neighbour_seeds",
+    "content_scores",
+    "publish_times_s",
+)
+BROWSING = frozenset(
+    {
+        user_event_pb2.USER_EVENT_TYPE_PRODUCT_VIEW,
+        user_event_pb2.USER_EVENT_TYPE_CLICK,
+        user_event_pb2.USER_EVENT_TYPE_ADD_TO_CART,
+        user_event_pb2.USER_EVENT_TYPE_ADD_TO_WISH_LIST,
+    }
+)
+
+
+def command_from_proto(request: pb.RankRequest) -> RankCommand:
+    """Reads a request. Raises UnequalColumns."""
+    context = request.context
+    present = [context.product_id] if context.product_id else []
+    now_s = request.rank_time.ToNanoseconds() / 1e9 if request.HasField("rank_time") else time.time()
+    return RankCommand(
+        candidates=candidates_from_proto(request.candidates, request.query_scores),
+        history=history_from_proto(request.profile),
+        now_s=now_s,
+        limit=request.limit,
+        placement=Placement(request.placement or Placement.HOME),
+        diversity=request.diversity if request.HasField("diversity") else None,
+        explain=request.explain,
+        excluded=frozenset([*request.excluded_product_ids, *context.cart_product_ids, *present]),
+        only_new=request.exclude_purchased,
+        seed_product_ids=request.seed_product_ids,
+    )
+
+
+def candidates_from_proto(message: retrieval_service_pb2.CandidateColumns, query_scores: Sequence[float]) -> Candidates:
+    """Reads columns."""
+    count = len(message.product_ids)
+    for name in COLUMNS:
+        found = len(getattr(message, name))
+        if found != count:
+            raise UnequalColumns(name, found, count)
+    if query_scores and len(query_scores) != count:
+        raise UnequalColumns("query_scores", len(query_scores), count)
+    return Candidates(
+        product_ids=tuple(message.product_ids),
+        categories=tuple(message.categories),
+        brands=tuple(message.brands),
+        titles=tuple(message.titles),
+        channel_masks=np.array(message.channel_masks, dtype=np.int64),
+        neighbour_scores=np.array(message.neighbour_scores, dtype=np.float64),
+        neighbour_seeds=np.array(message.neighbour_seeds, dtype=np.int64),
+        content_scores=np.array(message.content_scores, dtype=np.float64),
+        publish_times_s=np.array(message.publish_times_s, dtype=np.int64),
+        query_scores=np.array(query_scores, dtype=np.float64) if query_scores else None,
+    )
+
+
+def history_from_proto(message: profile_features_pb2.ProfileFeatures) -> History:
+    """Reads what a person did; categories may be missing."""
+    purchases, recent = message.purchases, message.recent
+    browsed: dict[str, float] = {}
+    for product_id, kind, time_s in zip(recent.product_ids, recent.event_types, recent.event_times_s, strict=True):
+        if kind in BROWSING:
+            browsed[product_id] = max(browsed.get(product_id, 0.0), float(time_s))
+    categories = tuple(purchases.categories) or ("",) * len(purchases.product_ids)
+    return History(
+        product_ids=tuple(purchases.product_ids),
+        categories=categories,
+        product_indexes=np.array(purchases.product_indexes, dtype=np.int64),
+        times_s=np.array(purchases.purchase_times_s, dtype=np.int64),
+        baskets=np.array(purchases.basket_indexes, dtype=np.int64),
+        browsed=browsed,
+    )
+
+
+def ranked_to_proto(ranked: RankedCandidate) -> pb.RankedCandidate:
+    """Writes one product in its place."""
+    reason = ranked.reason
+    return pb.RankedCandidate(
+        product_id=ranked.product_id,
+        score=ranked.score,
+        channel=recommendation_pb2.Channel.ValueType(ranked.channel),
+        reason=recommendation_pb2.Reason(
+            code=recommendation_pb2.ReasonCode.ValueType(reason.code),
+            text=reason.text,
+            related_product_id=reason.related_product_id,
+        ),
+        contributions=[
+            recommendation_pb2.FeatureContribution(
+                feature=item.feature, value=item.value, contribution=item.contribution
+            )
+            for item in ranked.contributions
+        ],
+    )

@@ -1,0 +1,13 @@
+"""Errors of the ranking service."""
+
+from __future__ import annotations
+
+from shared.errors.base import InvalidArgument, Violation
+
+
+class UnequalColumns(InvalidArgument):
+    """A column of the candidates is not as long as `product_ids`."""
+
+    def __init__(self, column: str, found: int, wanted: int) -> None:
+        description = f"has {found} entries, product_ids has {wanted}"
+        super().__init__([Violation(f"candidates.{column}", description, "columns.equal_length")])

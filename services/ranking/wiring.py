@@ -1,0 +1,34 @@
+"""Builds the ranking service. The only place that names its concrete classes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from mercato.ranking.v1 import ranking_service_pb2, ranking_service_pb2_grpc
+
+from services.ranking.adapters.trainer import TrainerStatistics
+from services.ranking.rank import Rank
+from services.ranking.servicer import RankingServicer
+from services.ranking.settings import RankingSettings
+from shared.client.channel import channel_check, open_channel
+from shared.server.parts import ServiceParts, Servicer
+
+
+@asynccontextmanager
+async def build(settings: RankingSettings) -> AsyncIterator[ServiceParts]:
+    """Opens what the service needs and yields what is served."""
+    async with open_channel(settings.trainer_address, service="trainer") as channel:
+        statistics = TrainerStatistics(channel)
+        yield ServiceParts(
+            name="ranking",
+            servicers=(
+                Servicer(
+                    ranking_service_pb2.DESCRIPTOR.services_by_name["RankingService"],
+                    ranking_service_pb2_grpc.add_RankingServiceServicer_to_server,
+                    RankingServicer(Rank(statistics), statistics),
+                ),
+            ),
+            dependencies={"trainer": channel_check(channel, "trainer")},
+            background=(statistics.run,),
+        )

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.ranking import blend
+from services.ranking.diversity import spread
+from services.ranking.domain import Candidates, Channel, History, Placement, RankCommand, ReasonCode, Statistics
+from services.ranking.person import person_of
+from services.ranking.rank import Rank
+
+DAY, NOW = 86_400, 1_700_000_000.0
+
+
+class Fixed:
+    """One release for everybody, or none."""
+
+    def __init__(self, statistics: Statistics | None) -> None:
+        self.statistics = statistics
+
+    def of(self, tenant: str) -> Statistics | None:
+        return self.statistics
+
+
+def statistics(count: int = 6) -> Statistics:
+    buyers = np.arange(1.0, count + 1)
+    return Statistics(
+        release_id="r1",
+        positions={f"p{n}": n for n in range(count)},
+        buyers_7d=buyers,
+        buyers_28d=buyers * 3,
+        buyers_56d=buyers * 5,
+        buyers_112d=buyers * 8,
+        repeat_interval_days=np.full(count, 20.0),
+        repurchase_probabilities=np.full(count, 0.3),
+        leaf_sizes={"Food > Milk": 40.0, "Food > Bread": 68.0},
+        leaf_total=108.0,
+        user_count=100,
+        renewal=np.linspace(0.1, 0.6, 6).reshape(2, 3),
+        renewal_count_edges=np.array([1.0]),
+        renewal_day_edges=np.array([7.0, 30.0]),
+    )
+
+
+def candidates(count: int = 6, **columns: object) -> Candidates:
+    values: dict[str, object] = {
+        "product_ids": tuple(f"p{n}" for n in range(count)),
+        "categories": tuple("Food > Milk" if n % 2 else "Food > Bread" for n in range(count)),
+        "brands": ("B",) * count,
+        "titles": tuple(f"Title {n}" for n in range(count)),
+        "channel_masks": np.full(count, 1 << Channel.POPULAR | 1 << Channel.BOUGHT_TOGETHER),
+        "neighbour_scores": np.linspace(0.0, 0.5, count),
+        "neighbour_seeds": np.zeros(count, np.int64),
+        "content_scores": np.zeros(count),
+        "publish_times_s": np.zeros(count, np.int64),
+        **columns,
+    }
+    return Candidates(**values)  # type: ignore[arg-type]
+
+
+def history(rows: list[tuple[int, float]]) -> History:
+    """Rows of product number and age in days, each a basket of its own, oldest first."""
+    ordered = sorted(rows, key=lambda row: -row[1])
+    products = sorted({number for number, _ in ordered})
+    return History(
+        product_ids=tuple(f"p{n}" for n in products),
+        categories=tuple("Food > Milk" if n % 2 else "Food > Bread" for n in products),
+        product_indexes=np.array([products.index(number) for number, _ in ordered]),
+        times_s=np.array([int(NOW - age * DAY) for _, age in ordered]),
+        baskets=np.arange(len(ordered)),
+    )
+
+
+def command(**fields: object) -> RankCommand:
+    values: dict[str, object] = {
+        "candidates": candidates(),
+        "history": history([(1, 10.0), (1, 24.0), (1, 38.0), (3, 5.0)]),
+        "now_s": NOW,
+        "limit": 6,
+        "seed_product_ids": ("p1",),
+        **fields,
+    }
+    return RankCommand(**values)  # type: ignore[arg-type]
+
+
+def rank(statistics_: Statistics | None = None, **fields: object):  # type: ignore[no-untyped-def]
+    return Rank(Fixed(statistics_))("default", command(**fields))[0]
+
+
+def test_a_person_is_summed_up_by_hand() -> None:
+    person = person_of(history([(1, 10.0), (1, 24.0), (3, 5.0)]), NOW)
+    assert person is not None
+    own = person.positions["p1"]
+    assert person.counts[own] == 2
+    assert person.last_days[own] == pytest.approx(10.0)
+    assert person.decayed[own] == pytest.approx(2 ** (-10 / 112) + 2 ** (-24 / 112))
+    assert person.by_basket[own] == pytest.approx(2 ** (-1 / 25) + 2 ** (-2 / 25))
+    assert person.baskets_28d == 3
+    assert person.interests["Food > Milk"] == pytest.approx(sum(2 ** (-age / 60) for age in (10, 24, 5)))
+
+
+def test_known_and_new_scores_by_hand() -> None:
+    release, found = statistics(), {item.product_id: item for item in rank(statistics(), explain=True)}
+    known = {item.feature: item.value for item in found["p1"].contributions}
+    assert known["own_baskets"] == pytest.approx(math.log(sum(2 ** (-n / 25) for n in (1, 2, 3)) + 0.02))
+    cell = release.renewal[1, 1]
+    assert known["renewal"] == pytest.approx(math.log(cell / (1 - cell)))
+    assert known["momentum_7"] == pytest.approx(math.log(3 / 17))
+    new = {item.feature: item.value for item in found["p4"].contributions}
+    assert new["neighbours"] == pytest.approx(math.log(0.4 + 0.01))
+    assert new["leaf_demand"] == pytest.approx(math.log((0 + 0.3 * 68 / 108) * 25.5 / 68))
+    assert new["trend"] == pytest.approx(math.log((15 + 3) / (20 + 3)))
+    by_hand = blend.NEW.intercept + sum(blend.NEW.terms[name].weight * new[name] for name in blend.NEW.terms)
+    assert found["p4"].score == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("release", [None, statistics()], ids=["no release", "release"])
+@pytest.mark.parametrize("bought", [[], [(1, 10.0), (2, 3.0)]], ids=["unknown", "known"])
+def test_contributions_sum_to_the_score(release: Statistics | None, bought: list[tuple[int, float]]) -> None:
+    fields = {"history": replace(history(bought), browsed={"p5": NOW - 3600}) if bought else History()}
+    for item in rank(release, explain=True, **fields):
+        assert sum(part.contribution for part in item.contributions) == pytest.approx(item.score, abs=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.permutations(range(6)))
+def test_the_order_of_candidates_does_not_matter(order: list[int]) -> None:
+    base = candidates(neighbour_scores=np.array([0.1, 0.1, 0.3, 0.3, 0.2, 0.2]))
+    shuffled = candidates(
+        product_ids=tuple(base.product_ids[n] for n in order),
+        categories=tuple(base.categories[n] for n in order),
+        titles=tuple(base.titles[n] for n in order),
+        neighbour_scores=base.neighbour_scores[order],
+    )
+    before = [item.product_id for item in rank(statistics(), candidates=base)]
+    assert [item.product_id for item in rank(statistics(), candidates=shuffled)] == before
+
+
+def test_an_unknown_person_sees_what_sells() -> None:
+    fields = {"history": History(), "candidates": candidates(neighbour_scores=np.zeros(6))}
+    found = rank(statistics(), **fields)
+    assert [item.product_id for item in found] == ["p5", "p4", "p3", "p2", "p1", "p0"]
+    assert found[0].reason.code is ReasonCode.POPULAR
+    assert found[0].reason.text == "Popular in Milk"
+
+
+def test_what_was_just_looked_at_counts() -> None:
+    fields = {"candidates": candidates(neighbour_scores=np.zeros(6))}
+    looked = rank(statistics(), history=History(browsed={"p0": NOW - 60}), **fields)
+    assert [item.product_id for item in looked].index("p0") < 5
+    bought_since = replace(history([(0, 0.001)]), browsed={"p0": NOW - 3600})
+    with_interest = {i.product_id: i.score for i in rank(statistics(), history=bought_since, **fields)}
+    without = {i.product_id: i.score for i in rank(statistics(), history=history([(0, 0.001)]), **fields)}
+    assert with_interest["p0"] == without["p0"]
+
+
+def test_rules() -> None:
+    assert {item.product_id for item in rank(statistics(), only_new=True)} == {"p0", "p2", "p4", "p5"}
+    assert {item.product_id for item in rank(statistics(), placement=Placement.DISCOVER)} == {"p0", "p2", "p4", "p5"}
+    assert {item.product_id for item in rank(statistics(), placement=Placement.BUY_AGAIN)} == {"p1", "p3"}
+    assert "p5" not in {item.product_id for item in rank(statistics(), excluded=frozenset({"p5"}))}
+    assert len(rank(statistics(), limit=2)) == 2
+    assert rank(statistics(), candidates=candidates(0)) == []
+
+
+def test_reasons_are_sentences() -> None:
+    found = {item.product_id: item for item in rank(statistics())}
+    assert found["p1"].reason.text == "You buy this about every 14 days; the last time was 10 days ago"
+    assert found["p1"].reason.code is ReasonCode.BUY_AGAIN_DUE
+    assert found["p3"].reason.text == "You bought this 5 days ago"
+    together = rank(statistics(), candidates=candidates(neighbour_scores=np.array([9.0, 0, 0, 0, 0, 0])))
+    reason = next(item.reason for item in together if item.product_id == "p0")
+    assert (reason.text, reason.related_product_id) == ("Bought by people who buy Title 1", "p1")
+
+
+def test_a_new_product_has_a_place() -> None:
+    fresh = candidates(
+        product_ids=("p0", "p1", "p2", "p3", "p4", "n"),
+        content_scores=np.array([0.9] * 6),
+        publish_times_s=np.array([0, 0, 0, 0, 0, int(NOW) - DAY]),
+        neighbour_scores=np.zeros(6),
+    )
+    found = rank(statistics(), candidates=fresh, explain=True)
+    new = next(item for item in found if item.product_id == "n")
+    assert {"cold_content", "freshness"} <= {part.feature for part in new.contributions}
+    assert new.reason.code in (ReasonCode.SIMILAR, ReasonCode.NEW)
+
+
+def test_a_search_follows_the_query() -> None:
+    found = rank(statistics(), candidates=candidates(query_scores=np.array([1.0, 0.1, 0.5, 0.1, 0.1, 0.1])))
+    assert [item.product_id for item in found][:2] == ["p0", "p2"]
+
+
+def test_a_past_moment_can_be_replayed() -> None:
+    later = history([(1, 10.0), (2, 1.0)])
+    then = rank(statistics(), history=later, now_s=NOW - 5 * DAY, placement=Placement.BUY_AGAIN)
+    assert [item.product_id for item in then] == ["p1"]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(-5, 5), st.sampled_from("ABC"), st.sampled_from("xyz")), min_size=0, max_size=40),
+    st.integers(1, 20),
+    st.floats(0, 1),
+)
+def test_spreading_keeps_the_best_and_repeats_nothing(
+    rows: list[tuple[float, str, str]], limit: int, diversity: float
+) -> None:
+    rows = sorted(rows, reverse=True)
+    scores = np.array([row[0] for row in rows])
+    taken = spread(scores, [f"R > {row[1]}" for row in rows], [row[2] for row in rows], limit, diversity)
+    assert len(taken) == len(set(taken.tolist())) == min(limit, len(rows))
+    if diversity == 0.0:
+        assert taken.tolist() == list(range(len(taken)))
+    elif len(taken) and diversity < 1.0:
+        assert scores[taken[0]] == scores[0]
+
+
+def test_spreading_mixes_categories() -> None:
+    scores = np.array([1.0, 0.99, 0.98, 0.9, 0.0])
+    leaves = ["R > A", "R > A", "R > A", "R > B", "R > C"]
+    assert spread(scores, leaves, [""] * 5, 3, 0.5).tolist()[:2] == [0, 3]
