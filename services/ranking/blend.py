@@ -3,7 +3,7 @@
 One row of weights for products that the person bought before, one for products new to them; simpler rows for people
 and products of whom less is known. Weights were fitted on weeks before the ones that quality is measured on, by
 logistic regression on the head of the list; how, and what each feature is worth: docs/quality.md. A contribution is
-weight × (value - mean), so an average value contributes nothing, and the constant and the contributions sum to the score.
+weight × (value - mean), so an average value contributes nothing; the constant and the contributions sum to the score.
 """
 
 from __future__ import annotations

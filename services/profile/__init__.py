@@ -1,0 +1,1 @@
+"""The profile service: user events and what is derived from them."""

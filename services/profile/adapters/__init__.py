@@ -1,0 +1,1 @@
+"""The outside systems of the profile service."""

@@ -1,0 +1,112 @@
+"""Export and erasure of one person in PostgreSQL, and the key of pseudonyms."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncGenerator
+
+from psycopg import AsyncServerCursor
+
+from services.profile.adapters.postgres import Connection, Pool, retried
+from services.profile.adapters.rows import event_of
+from services.profile.errors import ConcurrentChange
+from services.profile.ports import ExportPart, PrivacyStore, Receipt
+from shared.postgres.queries import load_queries
+
+_SQL = load_queries("services.profile.adapters", "privacy.sql")
+_READ = load_queries("services.profile.adapters", "read.sql")
+_PART = 200
+"""Events of one part of an export."""
+_KEY_BYTES = 32
+
+
+class PostgresPrivacyStore(PrivacyStore):
+    """All tables of the schema that hold anything about people."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def export(self, tenant: str, user_id: str, visitor_id: str) -> AsyncGenerator[ExportPart, None]:
+        async with self._pool.connection() as connection:
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            await connection.execute("SET LOCAL statement_timeout = 0")
+            person_no = await _find(connection, tenant, user_id, visitor_id)
+            if person_no is None:
+                return
+            arguments = {"tenant": tenant, "person_nos": [person_no]}
+            visitors = await connection.execute(_READ.visitor_ids, arguments)
+            visitor_ids = [row[0] for row in await visitors.fetchall()]
+            first = True
+            async with AsyncServerCursor(connection, "profile_export") as cursor:
+                await cursor.execute(_SQL.export_events, arguments)
+                while (rows := await cursor.fetchmany(_PART)) or first:
+                    yield ExportPart([event_of(row) for row in rows], visitor_ids if first else ())
+                    first = False
+
+    async def erase(self, tenant: str, user_id: str, visitor_id: str) -> Receipt:
+        async def attempt(number: int) -> Receipt:
+            async with self._pool.connection() as connection:
+                await connection.execute("SET LOCAL statement_timeout = 0")
+                person_no = await _find(connection, tenant, user_id, visitor_id)
+                if person_no is None:
+                    return await _receipt(connection, tenant, 0, 0)
+                return await _erase(connection, tenant, person_no)
+
+        return await retried("erase", attempt)
+
+
+async def pseudonym_key(pool: Pool, configured: str) -> bytes:
+    """The configured key, else the one in the database, made on first use."""
+    if configured:
+        return configured.encode()
+    async with pool.connection() as connection:
+        await connection.execute(
+            "INSERT INTO profile.secrets (name, value) VALUES ('pseudonym_key', %s) ON CONFLICT DO NOTHING",
+            [secrets.token_bytes(_KEY_BYTES)],
+        )
+        cursor = await connection.execute("SELECT value FROM profile.secrets WHERE name = 'pseudonym_key'")
+        row = await cursor.fetchone()
+    assert row is not None, "inserted above or before"
+    return bytes(row[0])
+
+
+async def _find(connection: Connection, tenant: str, user_id: str, visitor_id: str) -> int | None:
+    """The number of the user, else of the visitor's person."""
+    if "\0" in user_id or "\0" in visitor_id:  # no text of PostgreSQL's, so no one's id
+        return None
+    arguments = {"tenant": tenant, "user_id": user_id or None, "visitor_id": visitor_id or None}
+    cursor = await connection.execute(_SQL.find_person, arguments)
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
+async def _erase(connection: Connection, tenant: str, person_no: int) -> Receipt:
+    """Erases a person: waits for writers that hold the person, and later ones meet nobody.
+
+    Locks visitors, then the person, like the writers. A login may join a visitor in between; then again.
+    """
+    arguments = {"tenant": tenant, "person_no": person_no}
+    before = await (await connection.execute(_SQL.lock_visitors, arguments)).fetchall()
+    locked = await (await connection.execute(_SQL.lock_person, arguments)).fetchall()
+    after = await (await connection.execute(_SQL.lock_visitors, arguments)).fetchall()
+    if not locked or set(after) != set(before):
+        raise ConcurrentChange("the person changed while it was locked")
+    events = records = 0
+    for query in (_SQL.erase_purchases, _SQL.erase_others):
+        row = await (await connection.execute(query, arguments)).fetchone()
+        events += row[0] if row else 0
+    row = await (await connection.execute(_SQL.erase_quarantine, arguments)).fetchone()
+    records += row[0] if row else 0
+    records += (await connection.execute(_SQL.erase_joins, arguments)).rowcount
+    await connection.execute(_SQL.hand_over_visitors, arguments)
+    records += (await connection.execute(_SQL.erase_visitors, arguments)).rowcount
+    records += (await connection.execute(_SQL.erase_person, arguments)).rowcount
+    return await _receipt(connection, tenant, events, records)
+
+
+async def _receipt(connection: Connection, tenant: str, events: int, records: int) -> Receipt:
+    """Records the erasure without saying whose."""
+    arguments = {"tenant": tenant, "events": events, "records": records}
+    row = await (await connection.execute(_SQL.add_receipt, arguments)).fetchone()
+    assert row is not None, "an insert returns its row"
+    return Receipt(row[0], row[1], events, records)

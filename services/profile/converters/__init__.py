@@ -1,0 +1,1 @@
+"""Contract messages to domain values and back; messages stop here."""

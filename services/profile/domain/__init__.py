@@ -1,0 +1,1 @@
+"""Rules of events and profiles; no I/O."""

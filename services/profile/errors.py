@@ -1,0 +1,20 @@
+"""Errors of the profile service."""
+
+from __future__ import annotations
+
+from shared.errors.base import NotFound
+from shared.errors.reasons import Reason
+
+
+class UserNotFound(NotFound):
+    """No events are known of this user or visitor. The message names no one: messages reach logs."""
+
+    def __init__(self, user_id: str, visitor_id: str) -> None:
+        super().__init__("user", user_id or visitor_id, reason=Reason.USER_NOT_FOUND)
+        self.message = "nothing is known of this user or visitor"
+        self.args = (self.message,)
+        self.metadata = {"user_id": user_id} if user_id else {"visitor_id": visitor_id}
+
+
+class ConcurrentChange(Exception):
+    """What a transaction was based on changed before it was locked; running it again helps. Clients never see it."""

@@ -1,0 +1,168 @@
+"""What the use cases need of the outside. All raise ``Unavailable`` or the driver's connection errors when it is down.
+
+``tenant`` is always the first argument; nothing crosses tenants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.profile.domain.event import Event, Outcome
+from services.profile.domain.history import History, HistoryLimits, Person
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def __call__(self) -> int:
+        """Microseconds since 1970, UTC."""
+        ...
+
+
+class EventStore(Protocol):
+    """Keeps events."""
+
+    async def write(self, tenant: str, events: Sequence[Event]) -> Sequence[Outcome]:
+        """Stores valid events with distinct ids, all or none, committed when this returns; one outcome an event.
+
+        An id stored before (quarantine included) is a duplicate, also under concurrency and whatever its time.
+        """
+        ...
+
+    async def state(self, tenant: str) -> EventState:
+        """Exact counts."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EventState:
+    """Counts of what is stored."""
+
+    events: int = 0
+    quarantined: int = 0
+    people: int = 0
+    """Those with at least one event that counts."""
+
+
+class PeopleReader(Protocol):
+    """Finds people and reads what they did. Sees every committed event."""
+
+    async def find(self, tenant: str, user_id: str, visitor_id: str) -> Person | None:
+        """Whom the ids mean; None when nothing is stored of them.
+
+        With both: the user, and the visitor as well unless the visitor is joined to another user.
+        """
+        ...
+
+    async def history(self, tenant: str, person: Person, limits: HistoryLimits) -> tuple[Person, History]:
+        """What the person did, with the versions that the rows were read at."""
+        ...
+
+    async def visitor_ids(self, tenant: str, person: Person) -> Sequence[str]:
+        """Browsers and devices ever joined to the person, sorted; an anonymous person's own."""
+        ...
+
+
+class PrivacyStore(Protocol):
+    """One person's rights."""
+
+    def export(self, tenant: str, user_id: str, visitor_id: str) -> AsyncGenerator[ExportPart, None]:
+        """Everything stored of the person, quarantine included, oldest first. Nothing for an unknown person."""
+        ...
+
+    async def erase(self, tenant: str, user_id: str, visitor_id: str) -> Receipt:
+        """Erases the person in one transaction; zero counts for an unknown person."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPart:
+    """A part of one person's data."""
+
+    events: Sequence[Event] = ()
+    visitor_ids: Sequence[str] = ()
+    """In the first part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The record of an erasure."""
+
+    receipt_id: str
+    erase_time_us: int
+    event_count: int
+    record_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """Which events to learn from. Empty types: all; None: without that limit."""
+
+    event_types: tuple[int, ...] = ()
+    start_us: int | None = None
+    end_us: int | None = None
+    chunk_rows: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class EventChunk:
+    """Rows in columns, one a product of an event; an event's rows are never cut unless it alone exceeds a chunk."""
+
+    total_rows: int
+    """Rows of the whole stream, counted at its start."""
+    user_keys: Sequence[bytes]
+    product_ids: Sequence[str]
+    user_indexes: Sequence[int]
+    product_indexes: Sequence[int]
+    event_types: Sequence[int]
+    times_s: Sequence[int]
+    quantities: Sequence[int]
+    event_numbers: Sequence[int]
+
+
+class EventStream(Protocol):
+    """Reads all events for learning."""
+
+    def read(self, tenant: str, query: EventQuery) -> AsyncGenerator[EventChunk, None]:
+        """Chunks by time from one snapshot; people are pseudonyms. One empty chunk when there are no rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the catalogue says of a product."""
+
+    category_path: tuple[str, ...] = ()
+    brand: str = ""
+    price_micros: int | None = None
+    currency: str = ""
+
+
+class Catalog(Protocol):
+    """The catalogue service."""
+
+    async def facts(self, tenant: str, product_ids: Sequence[str]) -> Mapping[str, Facts]:
+        """Facts by id (at most 5,000 asked); absent where the catalogue does not know the product."""
+        ...
+
+
+class FactsStore(Protocol):
+    """Keeps facts of products seen in events."""
+
+    async def tenants(self) -> Sequence[str]:
+        """Tenants with products to ask for."""
+        ...
+
+    async def claim(self, tenant: str, most: int) -> Mapping[str, int]:
+        """Products due to be asked for, by id with their numbers; nobody else gets them for a minute."""
+        ...
+
+    async def release(self, tenant: str, claimed: Mapping[str, int]) -> None:
+        """Makes claimed products due again: the catalogue did not answer."""
+        ...
+
+    async def save(self, tenant: str, claimed: Mapping[str, int], facts: Mapping[str, Facts]) -> int:
+        """Stores the answer and when to ask again; returns how many facts are new or changed."""
+        ...

@@ -1,0 +1,50 @@
+"""Keeps what the catalogue says of products seen in events. Writing and reading never wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from services.profile.ports import Catalog, FactsStore
+from shared.errors.base import MercatoError
+from shared.telemetry.logs import logger
+
+_log = logger("facts")
+BATCH = 1_000
+_LONGEST_PAUSE_SECONDS = 15.0
+
+
+class RefreshFacts:
+    """A background worker; several replicas share the work."""
+
+    def __init__(self, store: FactsStore, catalog: Catalog, interval_seconds: float = 1.0) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._interval = interval_seconds
+
+    async def run(self) -> None:
+        """Works until cancelled; pauses longer while the catalogue is down."""
+        pause = self._interval
+        while True:
+            try:
+                while await self.once():
+                    pause = self._interval
+            except MercatoError as error:
+                _log.info("catalog does not answer", reason=str(error.reason), retry_in_seconds=pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(pause)
+
+    async def once(self) -> int:
+        """Asks for one batch of each tenant; returns how many products were asked for."""
+        asked = 0
+        for tenant in await self._store.tenants():
+            claimed = await self._store.claim(tenant, BATCH)
+            if claimed:
+                try:
+                    facts = await self._catalog.facts(tenant, list(claimed))
+                except MercatoError:
+                    await self._store.release(tenant, claimed)
+                    raise
+                changed = await self._store.save(tenant, claimed, facts)
+                asked += len(claimed)
+                _log.debug("facts asked for", asked=len(claimed), known=len(facts), changed=changed)
+        return asked

@@ -1,0 +1,91 @@
+"""Builds the profile service; the only place that names concrete classes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from mercato.profile.v1 import profile_service_pb2, profile_service_pb2_grpc
+
+from services.profile.adapters.catalog import GrpcCatalog
+from services.profile.adapters.combined_events import CombinedEventStore
+from services.profile.adapters.event_stream import PostgresEventStream
+from services.profile.adapters.postgres import Pool
+from services.profile.adapters.postgres_events import PostgresEventStore
+from services.profile.adapters.postgres_facts import PostgresFactsStore
+from services.profile.adapters.postgres_people import PostgresPeopleReader
+from services.profile.adapters.postgres_privacy import PostgresPrivacyStore, pseudonym_key
+from services.profile.adapters.product_book import ProductBook
+from services.profile.adapters.product_numbers import Partitions, ProductNumbers
+from services.profile.feature_cache import FeatureCache
+from services.profile.get_features import GetFeatures
+from services.profile.get_profile import GetProfile
+from services.profile.privacy import EraseUser, ExportUser
+from services.profile.refresh_facts import RefreshFacts
+from services.profile.servicer import ProfileServicer, UseCases
+from services.profile.settings import ProfileSettings
+from services.profile.write_events import WriteEvents
+from shared.client.channel import channel_check, open_channel
+from shared.postgres.migrations import migrate
+from shared.postgres.pool import open_pool, pool_check
+from shared.server.parts import ServiceParts, Servicer
+
+
+def now_us() -> int:
+    """Microseconds since 1970, UTC."""
+    return time.time_ns() // 1_000
+
+
+def use_cases(settings: ProfileSettings, pool: Pool, key: bytes, cache: FeatureCache) -> UseCases:
+    """The use cases on PostgreSQL."""
+    numbers = ProductNumbers(pool, settings.product_cache_size)
+    people = PostgresPeopleReader(pool, ProductBook(settings.product_cache_size))
+    store = CombinedEventStore(PostgresEventStore(pool, numbers, Partitions(pool), settings.robot_rules))
+    privacy = PostgresPrivacyStore(pool)
+    return UseCases(
+        write_events=WriteEvents(store, settings.time_limits, now_us),
+        get_profile=GetProfile(people, settings.history_limits, now_us),
+        get_features=GetFeatures(people, cache, settings.history_limits, now_us),
+        export_user=ExportUser(privacy),
+        erase_user=EraseUser(privacy, cache),
+        event_stream=PostgresEventStream(pool, key),
+        event_store=store,
+    )
+
+
+@asynccontextmanager
+async def build(settings: ProfileSettings) -> AsyncIterator[ServiceParts]:
+    """The service, ready to be served; its schema is up to date."""
+    configured = settings.pseudonym_key.get_secret_value() if settings.pseudonym_key else ""
+    async with (
+        open_pool(
+            settings.postgres_dsn,
+            min_size=settings.pool_min_size,
+            max_size=settings.pool_max_size,
+            application_name="mercato-profile",
+        ) as pool,
+        open_channel(settings.catalog_address, service="catalog") as channel,
+    ):
+        await migrate(pool, "services.profile.migrations")
+        cache = FeatureCache(settings.feature_cache_rows)
+        servicer = ProfileServicer(use_cases(settings, pool, await pseudonym_key(pool, configured), cache))
+        facts = RefreshFacts(
+            PostgresFactsStore(pool, settings.facts_refresh_seconds),
+            GrpcCatalog(channel),
+            settings.facts_interval_seconds,
+        )
+        yield ServiceParts(
+            name="profile",
+            servicers=(
+                Servicer(
+                    profile_service_pb2.DESCRIPTOR.services_by_name["ProfileService"],
+                    profile_service_pb2_grpc.add_ProfileServiceServicer_to_server,
+                    servicer,
+                ),
+            ),
+            dependencies={"postgres": pool_check(pool), "catalog": channel_check(channel, "catalog")},
+            critical=frozenset({"postgres"}),
+            background=(facts.run, partial(cache.keep_young, now_us)),
+        )

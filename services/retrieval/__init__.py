@@ -1,0 +1,1 @@
+"""Retrieval: vector and keyword indexes in Milvus, and the channels that bring candidates."""

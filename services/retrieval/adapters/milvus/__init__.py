@@ -1,0 +1,1 @@
+"""Milvus: Lite as a local server, standalone or cluster, by the same code."""

@@ -1,0 +1,175 @@
+"""Between the contract and the domain. Pure functions; contract messages stop here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from google.type import money_pb2
+from mercato.gateway.v1 import product_pb2
+from mercato.gateway.v1 import recommendation_pb2 as public
+from mercato.retrieval.v1 import retrieval_service_pb2 as pb
+
+from services.retrieval.domain.candidates import DEFAULT_CHANNELS, Channel, FailedChannel, Seed
+from services.retrieval.domain.facets import Attribute, facets_of
+from services.retrieval.domain.filter import AttributeCondition, ProductFilter
+from services.retrieval.domain.product import IndexedProduct, Offer, Passage, Product, Vector
+from services.retrieval.domain.table import chosen
+from services.retrieval.errors import BadVector
+from services.retrieval.find_candidates import CandidateRequest, FoundCandidates
+from services.retrieval.passages import FusedPassage
+from services.retrieval.search_products import FoundProduct
+from shared.errors.base import InvalidArgument, Violation
+
+DEFAULT_CHANNEL_SIZE, LARGEST_CHANNEL_SIZE = 200, 1_000
+_MICROS = 1_000_000
+_NANOS_A_MICRO = 1_000
+
+
+def limit_of(asked: int, default: int, largest: int) -> int:
+    """0 is the default; more than the largest is the largest."""
+    return min(asked or default, largest)
+
+
+def vector_from_bytes(content: bytes, field: str) -> Vector | None:
+    """Reads 32-bit floats, little endian; none when there are no bytes. Raises BadVector."""
+    if len(content) % 4:
+        raise BadVector(field, "must hold 32-bit floats, little endian")
+    return np.frombuffer(content, "<f4").astype(np.float32) if content else None
+
+
+def filter_from_proto(message: product_pb2.ProductFilter) -> ProductFilter:
+    """Reads a valid filter."""
+    return ProductFilter(
+        categories=frozenset(message.categories),
+        brands=frozenset(message.brands),
+        low_micros=_micros(message.min_price, up=True) if message.HasField("min_price") else None,
+        high_micros=_micros(message.max_price, up=False) if message.HasField("max_price") else None,
+        include_unavailable=message.include_unavailable,
+        attributes=tuple(_condition(item) for item in message.attributes),
+        excluded=frozenset(message.excluded_product_ids),
+    )
+
+
+def product_from_proto(message: pb.IndexedProduct, position: int) -> IndexedProduct:
+    """Reads a product. Raises BadVector."""
+    product = Product(
+        product_id=message.product_id,
+        category_path=tuple(message.category_path),
+        brand=message.brand,
+        price_micros=message.price_micros,
+        available=message.available,
+        publish_time_s=message.publish_time_s,
+        change_number=message.change_number,
+        title=message.title,
+        facets=facets_of(Attribute(a.name, tuple(a.texts), tuple(a.numbers)) for a in message.attributes),
+    )
+    return IndexedProduct(product, vector_from_bytes(message.vector, f"products[{position}].vector"), message.keywords)
+
+
+def offer_from_proto(message: pb.IndexedOffer) -> Offer:
+    """Reads an offer."""
+    return Offer(message.product_id, message.price_micros, message.available, message.change_number)
+
+
+def passage_from_proto(message: pb.IndexedPassage, position: int) -> Passage:
+    """Reads a passage. Raises BadVector."""
+    vector = vector_from_bytes(message.vector, f"passages[{position}].vector")
+    empty = np.empty(0, np.float32)
+    return Passage(
+        message.passage_id,
+        message.document_id,
+        message.revision,
+        message.text,
+        empty if vector is None else vector,
+    )
+
+
+def candidate_request_from_proto(message: pb.FindCandidatesRequest) -> CandidateRequest:
+    """Reads a valid request. Raises InvalidArgument for channels that need a query."""
+    return CandidateRequest(
+        seeds=[Seed(seed.product_id, seed.weight, seed.content_weight) for seed in message.seeds],
+        history=message.history_product_ids,
+        categories=message.categories,
+        wanted=filter_from_proto(message.filter),
+        excluded=message.excluded_product_ids,
+        channels=_channels(message.channels),
+        channel_size=limit_of(message.channel_size, DEFAULT_CHANNEL_SIZE, LARGEST_CHANNEL_SIZE),
+    )
+
+
+def candidates_to_proto(found: FoundCandidates) -> pb.FindCandidatesResponse:
+    """Writes candidates in columns."""
+    table, rows = found.table, found.candidates.rows
+    columns = pb.CandidateColumns(
+        product_ids=chosen(table.ids, rows),
+        categories=chosen(table.paths.deepest, table.path_numbers[rows]),
+        brands=chosen(table.brands.values, table.brand_numbers[rows]),
+        price_micros=table.prices[rows].tolist(),
+        channel_masks=found.candidates.masks.tolist(),
+        neighbour_scores=found.neighbour_scores.tolist(),
+        neighbour_seeds=found.neighbour_seeds.tolist(),
+        content_scores=found.content_scores.tolist(),
+        titles=chosen(table.titles, rows),
+        publish_times_s=table.publish_times[rows].tolist(),
+    )
+    return pb.FindCandidatesResponse(
+        candidates=columns, failed_channels=failed_to_proto(found.failed), release_id=found.release_id
+    )
+
+
+def found_to_proto(found: FoundProduct) -> pb.ScoredProduct:
+    """Writes a product found."""
+    product = found.product
+    return pb.ScoredProduct(
+        product_id=product.product_id,
+        score=found.score,
+        channels=[public.Channel.ValueType(channel) for channel in found.channels],
+        dense_score=found.dense_score,
+        keyword_score=found.keyword_score,
+        neighbour_score=found.neighbour_score,
+        category=product.category_path[-1] if product.category_path else "",
+        brand=product.brand,
+        price_micros=product.price_micros,
+    )
+
+
+def passage_to_proto(found: FusedPassage) -> pb.ScoredPassage:
+    """Writes a passage found."""
+    return pb.ScoredPassage(
+        passage_id=found.passage.passage_id,
+        document_id=found.passage.document_id,
+        revision=found.passage.revision,
+        score=found.score,
+        dense_score=found.dense_score,
+        keyword_score=found.keyword_score,
+    )
+
+
+def failed_to_proto(failed: Iterable[FailedChannel]) -> list[pb.FailedChannel]:
+    """Writes channels that failed."""
+    return [pb.FailedChannel(channel=public.Channel.ValueType(one.channel), cause=one.cause) for one in failed]
+
+
+def _channels(numbers: Sequence[int]) -> Sequence[Channel]:
+    """Channels asked for, each once; the default ones when none is named."""
+    wrong = [position for position, number in enumerate(numbers) if number not in DEFAULT_CHANNELS]
+    if wrong:
+        description = "must be a channel of recommendations; those of search need a query"
+        raise InvalidArgument([Violation(f"channels[{at}]", description, "retrieval.channel") for at in wrong])
+    return [Channel(number) for number in dict.fromkeys(numbers)] or DEFAULT_CHANNELS
+
+
+def _condition(message: product_pb2.AttributeFilter) -> AttributeCondition:
+    return AttributeCondition(
+        name=message.name,
+        texts=frozenset(message.texts),
+        low=message.min_number if message.HasField("min_number") else None,
+        high=message.max_number if message.HasField("max_number") else None,
+    )
+
+
+def _micros(money: money_pb2.Money, *, up: bool) -> int:
+    """Millionths; the limit of a range is rounded into it."""
+    whole, rest = divmod(int(money.nanos), _NANOS_A_MICRO)
+    return int(money.units) * _MICROS + whole + (1 if up and rest else 0)

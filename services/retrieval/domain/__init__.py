@@ -1,0 +1,1 @@
+"""Rules of retrieval. No input or output."""

@@ -1,0 +1,227 @@
+"""Brings candidates for one person from several channels at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from services.retrieval.domain.candidates import (
+    DEFAULT_CHANNELS,
+    Candidates,
+    Channel,
+    FailedChannel,
+    Seed,
+    bought_together,
+    from_order,
+    merge,
+    popular_in_categories,
+)
+from services.retrieval.domain.filter import EVERYTHING, ProductFilter
+from services.retrieval.domain.index import LiveIndex
+from services.retrieval.domain.product import Vector
+from services.retrieval.domain.release import NeighbourScores, ReleaseLists, score_neighbours
+from services.retrieval.domain.shelf import Shelf
+from services.retrieval.domain.table import ProductTable
+from services.retrieval.domain.vectors import weighted_mean
+from services.retrieval.follow_releases import Releases
+from services.retrieval.indexes import Indexes
+from services.retrieval.nearest import CHANNEL_FAILURES, CHANNEL_SECONDS, CHANNEL_SIZE, Nearest, limited
+from shared.errors.base import MercatoError, Unavailable
+
+Rows = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float32]
+LEARNT = frozenset({Channel.BOUGHT_TOGETHER, Channel.TRENDING, Channel.POPULAR, Channel.POPULAR_IN_CATEGORY})
+"""Channels that need a release."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandidatePolicy:
+    """See the settings of the same names."""
+
+    content_seconds: float = 0.3
+    new_days: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateRequest:
+    """What is asked for. Channels empty: all that are for persons."""
+
+    seeds: Sequence[Seed] = ()
+    history: Sequence[str] = ()
+    categories: Sequence[str] = ()
+    wanted: ProductFilter = EVERYTHING
+    excluded: Sequence[str] = ()
+    channels: Sequence[Channel] = DEFAULT_CHANNELS
+    channel_size: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCandidates:
+    """Rows of `table` with their scores, in columns."""
+
+    table: ProductTable
+    candidates: Candidates
+    neighbour_scores: Floats
+    neighbour_seeds: npt.NDArray[np.int32]
+    content_scores: Floats
+    failed: list[FailedChannel] = field(default_factory=list)
+    release_id: str = ""
+
+
+class FindCandidates:
+    """One request: the vector channel runs while the others are answered from memory."""
+
+    def __init__(self, indexes: Indexes, releases: Releases, nearest: Nearest, policy: CandidatePolicy) -> None:
+        self._indexes = indexes
+        self._releases = releases
+        self._nearest = nearest
+        self._policy = policy
+
+    async def __call__(self, tenant: str, request: CandidateRequest) -> FoundCandidates:
+        """Raises Unavailable when no channel could answer."""
+        index = (await self._indexes.of(tenant)).active
+        lists = self._releases.of(tenant)
+        if index is None:
+            return _nothing(lists)
+        search = _Search(index, lists, index.shelf(lists, self._policy.new_days), request)
+        content = asyncio.create_task(self._content(search)) if search.wants(Channel.SIMILAR_TO_RECENT) else None
+        try:
+            if content is not None:
+                await asyncio.sleep(0)  # sends the question to Milvus before this thread is busy
+            search.answer_from_memory()
+        except BaseException:
+            if content is not None:
+                content.cancel()
+            raise
+        mean = await content if content is not None else None
+        return search.result(mean)
+
+    async def _content(self, search: _Search) -> Vector | None:
+        """Runs the channel; returns the mean vector of the content seeds. Notes a failure."""
+        channel = Channel.SIMILAR_TO_RECENT
+        try:
+            return await limited(channel, self._policy.content_seconds, self._similar(search))
+        except MercatoError as error:
+            search.fail(channel, str(error))
+            if isinstance(error, Unavailable):
+                self._indexes.doubt()
+            return search.mean
+
+    async def _similar(self, search: _Search) -> Vector | None:
+        rows, weights = search.content_seeds()
+        if not len(rows):
+            return None
+        mean = weighted_mean(await self._nearest.vectors(search.index, rows), weights)
+        search.mean = mean
+        if mean is not None:
+            wanted, size = search.request.wanted, search.request.channel_size
+            found = await self._nearest.find(search.index, mean, wanted, search.allowed, size, remember=True)
+            search.bring(Channel.SIMILAR_TO_RECENT, found[0])
+            search.cosines = found
+        return mean
+
+
+class _Search:
+    """The state of one request."""
+
+    def __init__(self, index: LiveIndex, lists: ReleaseLists | None, shelf: Shelf, request: CandidateRequest) -> None:
+        self.index = index
+        self.request = request
+        self.mean: Vector | None = None
+        self.cosines: tuple[Rows, Floats] = (np.empty(0, np.int64), np.empty(0, np.float32))
+        self.allowed = index.table.mask(request.wanted)
+        self.allowed[index.table.rows(request.excluded)] = False
+        self._lists = lists
+        self._shelf = shelf
+        self._brought: dict[Channel, Rows] = {channel: np.empty(0, np.int64) for channel in request.channels}
+        self._failed: list[FailedChannel] = []
+        self._neighbours = self._score_neighbours()
+
+    def wants(self, channel: Channel) -> bool:
+        return channel in self._brought
+
+    def bring(self, channel: Channel, rows: Rows) -> None:
+        self._brought[channel] = rows
+        CHANNEL_SIZE.labels(channel.name).observe(len(rows))
+
+    def fail(self, channel: Channel, cause: str) -> None:
+        self._failed.append(FailedChannel(channel, cause))
+        CHANNEL_FAILURES.labels(channel.name).inc()
+
+    def content_seeds(self) -> tuple[Rows, npt.NDArray[np.float64]]:
+        """Rows and weights of the seeds of the vector channel."""
+        row = self.index.table.row
+        seeds = [(row(seed.product_id), seed.content_weight) for seed in self.request.seeds if seed.content_weight > 0]
+        known = [(number, weight) for number, weight in seeds if number is not None]
+        return np.array([one for one, _ in known], np.int64), np.array([weight for _, weight in known], np.float64)
+
+    def answer_from_memory(self) -> None:
+        for channel in self._brought:
+            if channel is Channel.SIMILAR_TO_RECENT:
+                continue
+            if channel in LEARNT and self._lists is None:
+                continue  # nothing has been learnt yet: that is no failure
+            began = time.perf_counter()
+            self.bring(channel, self._rows(channel))
+            CHANNEL_SECONDS.labels(channel.name).observe(time.perf_counter() - began)
+
+    def result(self, mean: Vector | None) -> FoundCandidates:
+        if self._failed and len(self._failed) == len(self._brought):
+            raise Unavailable("milvus", metadata={"detail": self._failed[0].cause})
+        table = self.index.table
+        size = len(self.allowed)
+        candidates = merge(self._brought, size, table.live)
+        rows = candidates.rows
+        return FoundCandidates(
+            table=table,
+            candidates=candidates,
+            neighbour_scores=self._neighbours.scores[rows],
+            neighbour_seeds=self._neighbours.seeds[rows],
+            content_scores=self._content_scores(rows, mean, size),
+            failed=self._failed,
+            release_id=self._lists.release_id if self._lists else "",
+        )
+
+    def _rows(self, channel: Channel) -> Rows:
+        size, allowed = self.request.channel_size, self.allowed
+        if channel is Channel.BUY_AGAIN:
+            rows = self.index.table.rows(dict.fromkeys(self.request.history))
+            known: Rows = rows[allowed[rows]]
+            return known
+        if channel is Channel.BOUGHT_TOGETHER:
+            return bought_together(self._neighbours.scores, allowed, size)
+        if channel is Channel.POPULAR_IN_CATEGORY:
+            return popular_in_categories(self._shelf, self.request.categories, allowed, size)
+        return from_order(channel, self._shelf, allowed, size)
+
+    def _score_neighbours(self) -> NeighbourScores:
+        if self._lists is None:
+            size = len(self.allowed)
+            return NeighbourScores(np.zeros(size, np.float32), np.full(size, -1, np.int32))
+        seeds = [(n, seed.product_id, seed.weight) for n, seed in enumerate(self.request.seeds) if seed.weight > 0]
+        return self._shelf.by_row(score_neighbours(self._lists, seeds))
+
+    def _content_scores(self, rows: Rows, mean: Vector | None, size: int) -> Floats:
+        if mean is None:
+            return np.zeros(len(rows), np.float32)
+        if self.index.table.vectors.complete:
+            return self.index.table.vectors.scores(mean, rows)
+        scores = np.zeros(size, np.float32)
+        scores[self.cosines[0]] = self.cosines[1]
+        return scores[rows]
+
+
+def _nothing(lists: ReleaseLists | None) -> FoundCandidates:
+    """The answer of a shop without an index."""
+    empty = Candidates(np.empty(0, np.int64), np.empty(0, np.uint32))
+    floats = np.empty(0, np.float32)
+    failed = [FailedChannel(Channel.SIMILAR_TO_RECENT, "there is no index yet")]
+    table = ProductTable(1, 0)
+    release_id = lists.release_id if lists else ""
+    return FoundCandidates(table, empty, floats, np.empty(0, np.int32), floats, failed, release_id)

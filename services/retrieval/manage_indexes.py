@@ -1,0 +1,83 @@
+"""Begins and activates indexes, and says which there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from services.retrieval.domain.index import LiveIndex
+from services.retrieval.errors import IndexExists, IndexNotFound
+from services.retrieval.follow_releases import Releases
+from services.retrieval.indexes import Indexes
+
+
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """A tenant's indexes by name; empty where there is none."""
+
+    active: str
+    model_release: str
+    products: int
+    building: str
+    release_id: str
+
+
+class ManageIndexes:
+    """The life of indexes: begun, filled by writes, activated, dropped."""
+
+    def __init__(self, indexes: Indexes, releases: Releases) -> None:
+        self._indexes = indexes
+        self._releases = releases
+
+    async def begin(self, tenant: str, model_release: str, dimension: int) -> tuple[str, bool]:
+        """Makes an index; returns its name and whether it is active. Raises IndexExists, Unavailable."""
+        async with self._indexes.writing:
+            held = await self._indexes.of(tenant)
+            building = held.building
+            if building is not None:
+                same = (building.info.model_release, building.info.dimension) == (model_release, dimension)
+                if same and held.active is not None:
+                    raise IndexExists(building.info.name)
+                if not same:
+                    held.building = None
+                    await self._indexes.port.drop(building.info)
+                    building = None
+            if building is None:
+                building = await self._create(tenant, model_release, dimension)
+                held.building = building
+            if held.active is None:
+                await self._indexes.port.activate(building.info)
+                building.info = replace(building.info, active=True)
+                held.active, held.building = building, None
+            return building.info.name, building.info.active
+
+    async def activate(self, tenant: str, name: str) -> None:
+        """Makes the index being built the active one and drops the other. Raises IndexNotFound, Unavailable."""
+        async with self._indexes.writing:
+            held = await self._indexes.of(tenant)
+            if held.active is not None and held.active.info.name == name:
+                return
+            if held.building is None or held.building.info.name != name:
+                raise IndexNotFound(name)
+            await self._indexes.port.activate(held.building.info)
+            old = held.active
+            held.building.info = replace(held.building.info, active=True)
+            held.active, held.building = held.building, None
+            if old is not None:
+                await self._indexes.port.drop(old.info)
+
+    async def state(self, tenant: str) -> IndexState:
+        """Says which indexes there are. Raises Unavailable while they are not known."""
+        held = await self._indexes.of(tenant)
+        lists = self._releases.of(tenant)
+        return IndexState(
+            active=held.active.info.name if held.active else "",
+            model_release=held.active.info.model_release if held.active else "",
+            products=len(held.active.table) if held.active else 0,
+            building=held.building.info.name if held.building else "",
+            release_id=lists.release_id if lists else "",
+        )
+
+    async def _create(self, tenant: str, model_release: str, dimension: int) -> LiveIndex:
+        numbers = [index.info.number for index in (await self._indexes.of(tenant)).all()]
+        number = max(numbers, default=0) + 1
+        return self._indexes.fresh(await self._indexes.port.create(tenant, model_release, dimension, number))

@@ -1,0 +1,89 @@
+"""What retrieval needs from outside."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from services.retrieval.domain.filter import ProductFilter
+from services.retrieval.domain.index import IndexInfo
+from services.retrieval.domain.product import FoundPassage, Hit, IndexedProduct, Passage, Vector
+from services.retrieval.domain.release import ReleaseLists
+
+
+class ProductIndexes(Protocol):
+    """Collections of products. Every method raises Unavailable, and DeadlineExceeded at the end of the request's time.
+
+    Writes are durable when the method returns, and visible to every later read.
+    """
+
+    async def discover(self) -> list[IndexInfo]:
+        """Returns the indexes of all tenants."""
+
+    async def create(self, tenant: str, model_release: str, dimension: int, number: int) -> IndexInfo:
+        """Makes an empty index; it is not active."""
+
+    async def activate(self, info: IndexInfo) -> None:
+        """Makes an index its tenant's active one."""
+
+    async def drop(self, info: IndexInfo) -> None:
+        """Drops an index with all that it holds; no error when there is none."""
+
+    async def open(self, info: IndexInfo) -> None:
+        """Gets an index ready to be read: once for each that `discover` shows, and after failures."""
+
+    async def count(self, info: IndexInfo) -> int:
+        """Counts products."""
+
+    def scan(self, info: IndexInfo, *, vectors: bool) -> AsyncIterator[list[IndexedProduct]]:
+        """Yields all products in pages, by id, without their keywords."""
+
+    async def upsert(self, info: IndexInfo, products: Sequence[IndexedProduct]) -> None:
+        """Adds or replaces products; ids must be distinct and vectors given."""
+
+    async def read(self, info: IndexInfo, product_ids: Sequence[str]) -> list[IndexedProduct]:
+        """Returns those that exist, with vectors and keywords, in any order."""
+
+    async def read_vectors(self, info: IndexInfo, product_ids: Sequence[str]) -> dict[str, Vector]:
+        """Returns the vectors of those that exist."""
+
+    async def delete(self, info: IndexInfo, product_ids: Sequence[str]) -> None:
+        """Deletes products; unknown ids are passed over."""
+
+    async def search_vector(self, info: IndexInfo, vector: Vector, wanted: ProductFilter, limit: int) -> list[Hit]:
+        """Returns the products nearest to a unit vector by cosine, best first. `wanted.excluded` is not looked at."""
+
+    async def search_words(self, info: IndexInfo, words: str, wanted: ProductFilter, limit: int) -> list[Hit]:
+        """Returns products that have the words, by BM25, best first. Raises NoKeywords. As above otherwise."""
+
+    async def check(self) -> None:
+        """Raises when the system does not answer."""
+
+
+class PassageIndex(Protocol):
+    """Passages of support documents, one collection a tenant and model release. Errors as for ProductIndexes."""
+
+    async def upsert(self, tenant: str, model_release: str, passages: Sequence[Passage]) -> None:
+        """Adds or replaces passages. Makes the collection when it is missing."""
+
+    async def delete(self, tenant: str, document_id: str, keep_revision: str) -> None:
+        """Deletes a document's passages of every model release, but those of `keep_revision` unless that is empty."""
+
+    async def releases(self, tenant: str) -> dict[str, int]:
+        """Returns model releases that have a collection, oldest first, with their dimension."""
+
+    async def search_vector(self, tenant: str, model_release: str, vector: Vector, limit: int) -> list[FoundPassage]:
+        """Returns the passages nearest to a unit vector by cosine, best first."""
+
+    async def search_words(self, tenant: str, model_release: str, words: str, limit: int) -> list[FoundPassage]:
+        """Returns passages that have the words, by BM25, best first. Raises NoKeywords."""
+
+
+class ReleaseSource(Protocol):
+    """The trainer's releases. Every method raises Unavailable."""
+
+    def watch(self) -> AsyncIterator[tuple[str, str]]:
+        """Yields tenant and release: the current ones at first, then those that change; never ends by itself."""
+
+    async def read(self, tenant: str, release_id: str) -> ReleaseLists:
+        """Reads a release's lists."""
