@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.catalog.domain import Change, StoredProduct
-from services.catalog.ports import ChangeFeed, IndexedItem, ProductEncoder, ProductIndex, ProductRepository
+from services.catalog.keep_index import IndexKeeper
+from services.catalog.ports import IndexedItem, Systems
 from services.catalog.waker import Waker
 from shared.context.request import use_deadline, use_tenant
 from shared.errors.base import MercatoError, Unavailable
@@ -31,21 +32,12 @@ class WorkerPolicy:
     lease_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Systems:
-    """What a worker reads and writes."""
-
-    repository: ProductRepository
-    feed: ChangeFeed
-    encoder: ProductEncoder
-    index: ProductIndex
-
-
 class IndexWorker:
     """Runs beside the servicer until cancelled; several may run, here and in other processes."""
 
-    def __init__(self, systems: Systems, waker: Waker, policy: WorkerPolicy) -> None:
+    def __init__(self, systems: Systems, keeper: IndexKeeper, waker: Waker, policy: WorkerPolicy) -> None:
         self._systems = systems
+        self._keeper = keeper
         self._waker = waker
         self._policy = policy
 
@@ -80,6 +72,7 @@ class IndexWorker:
             await self._systems.feed.put_back(changes, str(error), wait)
 
     async def _apply(self, changes: Sequence[Change]) -> None:
+        await self._keeper.ensure(changes[0].tenant)
         by_id = {change.product_id: change for change in changes}
         products = await self._systems.repository.read(changes[0].tenant, list(by_id), basic=False)
         gone = [product_id for product_id in by_id if product_id not in products]

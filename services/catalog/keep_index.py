@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from services.catalog.errors import RebuildRunning
-from services.catalog.index_products import Systems
+from services.catalog.ports import Systems
 from services.catalog.rebuild_index import RebuildIndex
 from services.catalog.waker import Waker
 from shared.context.request import use_tenant
@@ -25,6 +25,8 @@ class IndexKeeper:
         self._rebuild = rebuild
         self._waker = waker
         self._check_seconds = check_seconds
+        self._seen: set[str] = set()
+        self._checking = asyncio.Lock()
 
     async def run(self) -> None:
         """Checks at once, then every `check_seconds`; soon again while something does not answer."""
@@ -40,8 +42,18 @@ class IndexKeeper:
                 _log.warning("index check failed", error=str(error))
             await asyncio.sleep(pause)
 
+    async def ensure(self, tenant: str) -> None:
+        """Checks a tenant that this process has not seen yet, so that a new shop need not wait. Raises Unavailable."""
+        async with self._checking:
+            if tenant not in self._seen:
+                await self._check(tenant)
+
     async def check(self, tenant: str) -> None:
         """Makes the first index; fills one that was lost; rebuilds one of another model. Raises Unavailable."""
+        async with self._checking:
+            await self._check(tenant)
+
+    async def _check(self, tenant: str) -> None:
         model = await self._systems.encoder.model()
         state = await self._systems.index.state()
         if not state.active:
@@ -56,6 +68,7 @@ class IndexKeeper:
             if stored.product_count > stored.unindexed_count:
                 _log.warning("index is empty, filling it", products=stored.product_count)
                 await self._note_all(tenant)
+        self._seen.add(tenant)
 
     async def _note_all(self, tenant: str) -> None:
         await self._systems.feed.note_all(tenant)

@@ -122,5 +122,15 @@ class ProductIndex(Protocol):
         """Drops products."""
 
 
+@dataclass(frozen=True, slots=True)
+class Systems:
+    """What indexing reads and writes."""
+
+    repository: ProductRepository
+    feed: ChangeFeed
+    encoder: ProductEncoder
+    index: ProductIndex
+
+
 RebuildProgress = AsyncIterator[tuple[str, int, int, bool]]
 """Index, products written, products in all, whether the alias has moved."""

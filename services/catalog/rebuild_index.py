@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from services.catalog.errors import RebuildRunning
-from services.catalog.index_products import Systems
-from services.catalog.ports import IndexedItem, RebuildProgress
+from services.catalog.ports import IndexedItem, RebuildProgress, Systems
 from shared.telemetry.logs import logger
 
 PAGE = 256

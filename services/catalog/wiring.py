@@ -13,8 +13,9 @@ from services.catalog.adapters.retrieval import RemoteIndex
 from services.catalog.converters import content_of
 from services.catalog.delete_product import DeleteProduct
 from services.catalog.import_products import ImportProducts
-from services.catalog.index_products import IndexWorker, Systems, WorkerPolicy
+from services.catalog.index_products import IndexWorker, WorkerPolicy
 from services.catalog.keep_index import IndexKeeper
+from services.catalog.ports import Systems
 from services.catalog.rebuild_index import RebuildIndex
 from services.catalog.servicer import CatalogServicer, UseCases
 from services.catalog.settings import CatalogSettings
@@ -40,9 +41,9 @@ async def build(settings: CatalogSettings) -> AsyncIterator[ServiceParts]:
         systems = Systems(products, products, RemoteEncoder(encoder), RemoteIndex(retrieval))
         rebuild = RebuildIndex(systems)
         policy = WorkerPolicy(settings.index_batch, settings.index_poll_seconds, settings.index_lease_seconds)
-        background: list[Background] = [IndexWorker(systems, waker, policy).run for _ in range(settings.workers)]
-        if settings.workers:
-            background.append(IndexKeeper(systems, rebuild, waker, settings.index_check_seconds).run)
+        keeper = IndexKeeper(systems, rebuild, waker, settings.index_check_seconds)
+        workers: list[Background] = [IndexWorker(systems, keeper, waker, policy).run for _ in range(settings.workers)]
+        background = [*workers, keeper.run] if workers else []
         use_cases = UseCases(
             import_products=ImportProducts(products, waker),
             update_product=UpdateProduct(products, waker),

@@ -44,7 +44,8 @@ class _Planner:
         self._folder = folder
         self._wanted = wanted
         self._book = PortBook(folder.run / "ports.json")
-        self._plan = Plan({}, {}, {"MERCATO_DATA": str(folder.root)})
+        environment = {"MERCATO_DATA": str(folder.root), "MERCATO_ENCODER_MODEL_REPOSITORY": str(settings.repository)}
+        self._plan = Plan({}, {}, environment)
 
     def make(self) -> Plan:
         """The whole plan; the environment is complete before a service unit copies it."""

@@ -35,11 +35,17 @@ class WatchReleases:
         self._repository = repository
         self._notifier = notifier
         self._poll_seconds = poll_seconds
+        self._ended = False
+
+    def end(self) -> None:
+        """Ends all streams; watchers reconnect to a process that goes on."""
+        self._ended = True
+        self._notifier.changed()
 
     async def __call__(self) -> AsyncIterator[tuple[str, Release]]:
         """Yields tenant and release until the caller leaves. Raises Unavailable."""
         sent: dict[str, str] = {}
-        while True:
+        while not self._ended:
             for tenant, release in (await self._repository.all_current()).items():
                 if sent.get(tenant) != release.release_id:
                     sent[tenant] = release.release_id

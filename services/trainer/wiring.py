@@ -39,10 +39,11 @@ async def build(settings: TrainerSettings) -> AsyncIterator[ServiceParts]:
         releases, notifier = PostgresReleases(pool, settings.releases_kept), ReleaseNotifier()
         sources = Sources(ProfilePurchases(profile), CatalogCategories(catalog))
         train = Train(sources, releases, notifier, tables_to_chunks, config)
+        watch = WatchReleases(releases, notifier, settings.watch_seconds)
         use_cases = UseCases(
             train=train,
             promote=PromoteRelease(releases, notifier),
-            watch=WatchReleases(releases, notifier, settings.watch_seconds),
+            watch=watch,
             releases=releases,
         )
         try:
@@ -61,6 +62,7 @@ async def build(settings: TrainerSettings) -> AsyncIterator[ServiceParts]:
                     "catalog": channel_check(catalog, "catalog"),
                 },
                 critical=frozenset({"postgres"}),
+                on_drain=(watch.end,),
             )
         finally:
             await train.close()

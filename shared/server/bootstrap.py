@@ -83,6 +83,8 @@ async def serving(parts: ServiceParts, settings: ServiceSettings) -> AsyncIterat
                     yield address
                 finally:
                     await health.drain()
+                    for end_streams in parts.on_drain:
+                        end_streams()
                     await server.stop(settings.drain_seconds)
         finally:
             await server.stop(0)

@@ -40,6 +40,8 @@ class ServiceParts:
     background: tuple[Background, ...] = ()
     extra_interceptors: tuple[grpc.aio.ServerInterceptor, ...] = ()
     """Placed between tenant and validation, outermost first (authentication, quotas)."""
+    on_drain: tuple[Callable[[], None], ...] = ()
+    """Called when draining begins: ends streams that would never end by themselves."""
 
     def __post_init__(self) -> None:
         unknown = self.critical - set(self.dependencies)

@@ -19,8 +19,9 @@ from services.catalog.adapters.postgres import PostgresProducts
 from services.catalog.converters import content_of
 from services.catalog.delete_product import DeleteProduct
 from services.catalog.import_products import ImportProducts
-from services.catalog.index_products import IndexWorker, Systems, WorkerPolicy
+from services.catalog.index_products import IndexWorker, WorkerPolicy
 from services.catalog.keep_index import IndexKeeper
+from services.catalog.ports import Systems
 from services.catalog.rebuild_index import RebuildIndex
 from services.catalog.servicer import CatalogServicer, UseCases
 from services.catalog.update_offers import UpdateOffers
@@ -29,7 +30,7 @@ from services.catalog.waker import Waker
 from shared.postgres.migrations import migrate
 from shared.postgres.pool import open_pool
 from shared.server.bootstrap import serve_in_process
-from shared.server.parts import Servicer, ServiceParts
+from shared.server.parts import ServiceParts, Servicer
 from tests.fakes.catalog.index import FakeEncoder, FakeIndex
 
 
@@ -78,14 +79,13 @@ async def open_shop(dsn: str) -> AsyncIterator[Shop]:
             catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server,
             CatalogServicer(use_cases),
         )
-        worker = IndexWorker(systems, waker, WorkerPolicy(batch=100, poll_seconds=0.05, lease_seconds=5))
         keeper = IndexKeeper(systems, rebuild, waker, 10)
+        worker = IndexWorker(systems, keeper, waker, WorkerPolicy(batch=100, poll_seconds=0.05, lease_seconds=5))
         await keeper.check("default")
-        async with serve_in_process(ServiceParts("catalog", (servicer,))) as address:
-            async with grpc.aio.insecure_channel(address) as channel:
-                yield Shop(
-                    catalog_service_pb2_grpc.CatalogServiceStub(channel), encoder, index, worker, keeper, products
-                )
+        parts = ServiceParts("catalog", (servicer,))
+        async with serve_in_process(parts) as address, grpc.aio.insecure_channel(address) as channel:
+            stub = catalog_service_pb2_grpc.CatalogServiceStub(channel)
+            yield Shop(stub, encoder, index, worker, keeper, products)
 
 
 @pytest.fixture
