@@ -34,7 +34,9 @@ SIZES = {
 
 
 @asynccontextmanager
-async def empty_suite(pipeline: Sequence[Sequence[str]]) -> AsyncIterator[grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]]:
+async def empty_suite(
+    pipeline: Sequence[Sequence[str]],
+) -> AsyncIterator[grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]]:
     """An empty gateway over empty services, one process each; yields the call to the gateway."""
     async with AsyncExitStack() as stack:
         addresses: dict[str, str] = {}

@@ -1,0 +1,1 @@
+"""Reads files, maps them to the contract and sends them in acknowledged batches."""

@@ -1,0 +1,222 @@
+"""Reads files row by row with bounded memory. A bad row is a row with a problem, and the rest goes on."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import math
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from services.cli.errors import CliError
+from services.cli.importing.rejects import Violation
+
+MAX_LINE_BYTES = 4 * 1024 * 1024
+TEXT_SUFFIXES = frozenset({".md", ".txt"})
+DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, pa.ArrowException, OSError)
+
+
+@dataclass(slots=True)
+class Row:
+    """One item of a file: its values, or what is wrong with it."""
+
+    file: str
+    line: int
+    values: dict[str, Any] | None = None
+    problem: Violation | None = None
+
+
+class Source:
+    """One file. ``fraction`` says how much of it was read, from 0 to 1."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise CliError(f"{path}: no such file")
+        self.path = path
+        self._bytes = max(path.stat().st_size, 1)
+        self._position = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return self._bytes
+
+    @property
+    def position(self) -> int:
+        """Bytes read so far, as they stand on disk."""
+        return min(self._position, self._bytes)
+
+    def rows(self) -> Iterator[Row]:
+        """All rows. Raises CliError when the file itself is damaged, after the rows before the damage."""
+        line = 0
+        try:
+            with self.path.open("rb") as raw:
+                for row in self._read(raw):
+                    line = row.line
+                    self._position = raw.tell() if not raw.closed else self._bytes
+                    yield row
+        except DAMAGED as error:
+            raise CliError(f"{self.path}: damaged or unreadable after line {line}: {error}") from error
+        self._position = self._bytes
+
+    def _read(self, raw: IO[bytes]) -> Iterator[Row]:
+        suffixes = [suffix.lower() for suffix in self.path.suffixes]
+        packed = suffixes[-1:] == [".gz"]
+        kind = (suffixes[:-1] if packed else suffixes)[-1:] or [""]
+        stream = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if packed else raw
+        name = str(self.path)
+        if kind[0] in (".jsonl", ".ndjson", ".json"):
+            yield from json_rows(name, stream)
+        elif kind[0] in (".csv", ".tsv"):
+            yield from csv_rows(name, stream, "\t" if kind[0] == ".tsv" else ",")
+        elif kind[0] in (".parquet", ".pq"):
+            yield from parquet_rows(name, _seekable(stream) if packed else stream)
+        elif kind[0] in TEXT_SUFFIXES:
+            yield text_row(name, self.path.name.partition(".")[0], stream)
+        else:
+            raise CliError(
+                f"{self.path}: unknown kind of file; known: .jsonl, .csv, .tsv, .parquet, .md, .txt, each also .gz"
+            )
+
+
+def json_rows(name: str, stream: IO[bytes]) -> Iterator[Row]:
+    """One JSON object a line; empty lines are passed over."""
+    for number, line in enumerate(_lines(stream), 1):
+        if line is None:
+            yield Row(name, number, problem=_too_long())
+        elif line.strip():
+            yield _json_row(name, number, line)
+
+
+def _json_row(name: str, number: int, line: bytes) -> Row:
+    try:
+        value = orjson.loads(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
+    except orjson.JSONDecodeError as error:
+        bad_text = not _is_utf8(line)
+        rule = "line.utf8" if bad_text else "line.json"
+        return Row(name, number, problem=Violation("", "invalid UTF-8" if bad_text else f"invalid JSON: {error}", rule))
+    if not isinstance(value, dict):
+        return Row(name, number, problem=Violation("", "the line is not a JSON object", "line.object"))
+    return Row(name, number, values=value)
+
+
+def csv_rows(name: str, stream: IO[bytes], delimiter: str) -> Iterator[Row]:
+    """Rows by the header's names; an empty cell is left out."""
+    lines = _CsvLines(stream)
+    csv.field_size_limit(MAX_LINE_BYTES)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    header = next(reader, None)
+    if not header:
+        raise CliError(f"{name}: no header line")
+    while True:
+        lines.too_long = False
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Row(name, lines.count, problem=Violation("", f"invalid CSV: {error}", "line.csv"))
+            continue
+        if cells:
+            yield _csv_row(Row(name, lines.count), header, cells, too_long=lines.too_long)
+
+
+def _csv_row(row: Row, header: list[str], cells: list[str], *, too_long: bool) -> Row:
+    if too_long:
+        row.problem = _too_long()
+    elif any("\udc80" <= letter <= "\udcff" for cell in cells for letter in cell if letter > "\ud7ff"):
+        row.problem = Violation("", "invalid UTF-8", "line.utf8")
+    elif len(cells) != len(header):
+        row.problem = Violation("", f"{len(cells)} cells, but the header has {len(header)}", "line.columns")
+    else:
+        row.values = {key: cell for key, cell in zip(header, cells, strict=True) if cell != ""}
+    return row
+
+
+def parquet_rows(name: str, stream: IO[bytes]) -> Iterator[Row]:
+    """Rows of all row groups; a null is left out."""
+    number = 0
+    for batch in pq.ParquetFile(stream).iter_batches(batch_size=500):
+        for values in batch.to_pylist():
+            number += 1
+            kept = {key: value for key, value in values.items() if value is not None}
+            bad = [key for key, value in kept.items() if isinstance(value, float) and not math.isfinite(value)]
+            if bad:
+                yield Row(name, number, problem=Violation(bad[0], "not a finite number", "field.finite"))
+            else:
+                yield Row(name, number, values=kept)
+
+
+def text_row(name: str, stem: str, stream: IO[bytes]) -> Row:
+    """A whole file as one document: its title is the first heading, else the file's name."""
+    content = stream.read(MAX_LINE_BYTES + 1)
+    if len(content) > MAX_LINE_BYTES:
+        return Row(name, 1, problem=_too_long())
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return Row(name, line, problem=Violation("text", "invalid UTF-8", "line.utf8"))
+    headings = (line.lstrip("#").strip() for line in text.splitlines() if line.startswith("#"))
+    return Row(name, 1, values={"document_id": stem, "title": next(headings, "") or stem, "text": text})
+
+
+class _CsvLines:
+    """Lines as text; bytes that are no UTF-8 come as lone surrogates, lines over the limit are cut and noted."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._lines = _lines(stream)
+        self.count = 0
+        self.too_long = False
+
+    def __iter__(self) -> _CsvLines:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.count += 1
+        if line is None:
+            self.too_long = True
+            return "\n"
+        text = line.decode(errors="surrogateescape")
+        return text.removeprefix("\ufeff") if self.count == 1 else text
+
+
+def _lines(stream: IO[bytes]) -> Iterator[bytes | None]:
+    """Lines; None for one above the limit, whose rest is passed over without being kept."""
+    while line := stream.readline(MAX_LINE_BYTES + 1):
+        if len(line) <= MAX_LINE_BYTES:
+            yield line
+            continue
+        while line and not line.endswith(b"\n"):
+            line = stream.readline(MAX_LINE_BYTES)
+        yield None
+
+
+def _seekable(stream: IO[bytes]) -> IO[bytes]:
+    """Unpacked into a temporary file: Parquet is read from its end."""
+    copy = cast(IO[bytes], tempfile.TemporaryFile())  # noqa: SIM115 - closed with the reader that holds it
+    while block := stream.read(1 << 20):
+        copy.write(block)
+    copy.seek(0)
+    return copy
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _too_long() -> Violation:
+    return Violation("", f"longer than {MAX_LINE_BYTES // 1024 // 1024} MiB", "line.too_long")
