@@ -1,8 +1,9 @@
 """Generates Python from the contracts and checks them, offline.
 
-`python protos/generate.py` writes `shared/protogen`; `--check` proves that what is committed is fresh; `--lint` runs `buf format` and `buf lint`;
-`--breaking REF` compares with the contracts at a git revision. The descriptors of `buf.validate` come from the protovalidate wheel, those of
-`google.*` from googleapis-common-protos and grpcio-tools, so nothing is downloaded.
+`python protos/generate.py` writes `shared/protogen`; `--check` proves that what is committed is fresh; `--lint` runs
+`buf format` and `buf lint`; `--breaking REF` compares with the contracts at a git revision. The descriptors of
+`buf.validate` come from the protovalidate wheel, those of `google.*` from googleapis-common-protos and grpcio-tools,
+so nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ def lint() -> int:
 
 
 def breaking(reference: str) -> int:
-    """`buf breaking` against the contracts at a git revision; 0 when compatible, or when there was nothing to compare with."""
+    """`buf breaking` against the contracts at a git revision; 0 when compatible, or when there is nothing to compare."""
     command = ["git", "archive", reference, "protos"]
     archive = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     if archive.returncode:

@@ -1,0 +1,1 @@
+"""The processes of the suite; each folder is one."""

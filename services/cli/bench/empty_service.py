@@ -1,7 +1,7 @@
-"""An empty grpc.aio service: answers a constant, after calling its peers. The floor that real services are compared with.
+"""An empty grpc.aio service: answers a constant, after calling its peers. The floor that real ones are compared with.
 
-`python -m services.cli.bench.empty_service LISTEN ANSWER_BYTES [STAGE…]`: each STAGE is `address` or `address+address`; stages are called in
-sequence, the addresses of one stage in parallel. No interceptors, no messages, no work.
+`python -m services.cli.bench.empty_service LISTEN ANSWER_BYTES [STAGE…]`: each STAGE is `address` or `address+address`;
+stages are called in sequence, the addresses of one stage in parallel. No interceptors, no messages, no work.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ METHOD = "/mercato.bench.Empty/Call"
 
 async def serve(listen: str, answer: bytes, stages: list[list[str]]) -> None:
     """Serves until SIGTERM."""
-    calls = [[grpc.aio.insecure_channel(peer).unary_unary(METHOD) for peer in peers] for peers in stages]
+    calls: list[list[Any]] = [
+        [grpc.aio.insecure_channel(peer).unary_unary(METHOD) for peer in peers] for peers in stages
+    ]
 
     async def handle(request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         for peers in calls:
@@ -29,7 +31,7 @@ async def serve(listen: str, answer: bytes, stages: list[list[str]]) -> None:
                 await asyncio.gather(*(call(request) for call in peers))
         return answer
 
-    handlers = {"Call": grpc.unary_unary_rpc_method_handler(handle)}
+    handlers: dict[str, Any] = {"Call": grpc.unary_unary_rpc_method_handler(handle)}
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("mercato.bench.Empty", handlers),))
     server.add_insecure_port(listen)

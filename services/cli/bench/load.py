@@ -29,7 +29,7 @@ class Measured:
 
 
 async def run_load(call: Call, *, in_flight: int, seconds: float, warm_up: int = 20) -> Measured:
-    """Runs `call` for `seconds` after `warm_up` requests; a failed request counts as an error and its time is not taken."""
+    """Runs `call` for `seconds` after `warm_up` requests; a failed request is an error without a time."""
     for number in range(warm_up):
         await _timed(call, number)
     latencies: list[float] = []

@@ -43,7 +43,8 @@ def profile(
             show_json(answer)
             return
         found = answer.profile
-        wanted = [item.product_id for item in [*found.repeat_intervals[:SHOWN], *found.recent[:SHOWN]]]
+        wanted = [item.product_id for item in found.repeat_intervals[:SHOWN]]
+        wanted += [item.product_id for item in found.recent[:SHOWN]]
         wanted += [*found.session.viewed_product_ids[:SHOWN], *found.session.cart_product_ids[:SHOWN]]
         _show(console(), found, await titles_of(gateway, list(dict.fromkeys(wanted))))
 
@@ -78,8 +79,9 @@ def _show_head(out: Console, profile: UserProfile) -> None:
     bought = profile.purchases
     out.print(f"[bold]{profile.user_id or 'visitor'}[/bold] {' '.join(profile.visitor_ids)}")
     out.print(
-        f"{profile.event_count:,} events; {bought.order_count:,} orders of {money(bought.mean_order_value)} on average, "
-        f"{money(bought.revenue)} in all, one every {bought.order_interval_days:.1f} days, the last on {_day(bought.last_purchase_time)}",
+        f"{profile.event_count:,} events; {bought.order_count:,} orders of {money(bought.mean_order_value)} on average,"
+        f" {money(bought.revenue)} in all, one every {bought.order_interval_days:.1f} days,"
+        f" the last on {_day(bought.last_purchase_time)}",
         markup=False,
     )
     rhythm = profile.rhythm

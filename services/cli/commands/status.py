@@ -53,7 +53,8 @@ def _show_answer(out: Console, answer: GetStatusResponse) -> None:
     out.print(table(f"Mercato {answer.version}", ("component", "state", "detail"), rows))
     waiting = f" ({answer.unindexed_count:,} not indexed yet)" if answer.unindexed_count else ""
     out.print(
-        f"{answer.product_count:,} products{waiting}, {answer.event_count:,} events, {answer.document_count:,} documents",
+        f"{answer.product_count:,} products{waiting}, {answer.event_count:,} events,"
+        f" {answer.document_count:,} documents",
         markup=False,
     )
     release = answer.release.release_id if answer.HasField("release") else "none; `mercato train` makes one"

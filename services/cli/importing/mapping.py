@@ -1,8 +1,8 @@
 """From a row's columns to the contract's JSON, by ``--map FIELD=SOURCE`` and ``--map FIELD:=VALUE``.
 
-FIELD is a path of the contract (``title``, ``purchase.revenue``, ``products.product_id``, ``attributes.color``); a repeated
-message in a path gets one element. SOURCE is a column with transforms after ``|``. For ``attributes`` it may be a pattern of
-many columns, ``attr_?_*``: the attribute's name is what the last ``*`` matched.
+FIELD is a path of the contract (``title``, ``purchase.revenue``, ``products.product_id``, ``attributes.color``); a
+repeated message in a path gets one element. SOURCE is a column with transforms after ``|``. For ``attributes`` it may
+be a pattern of many columns, ``attr_?_*``: the attribute's name is what the last ``*`` matched.
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ class RowMapping:
                 _attribute(made, rule, name, _transformed(rule, value))
 
 
-def parse_mapping(texts: Iterable[str], item: Descriptor) -> RowMapping:
+def parse_mapping(texts: Iterable[str], item: Any) -> RowMapping:
     """The rules of all ``--map`` options. Raises MappingError."""
     return RowMapping([_parse(text, item) for text in texts])
 
 
-def by_name(columns: Iterable[str], item: Descriptor) -> RowMapping:
+def by_name(columns: Iterable[str], item: Any) -> RowMapping:
     """For tables without ``--map``: every column is the field of its name. Raises MappingError."""
     return RowMapping([_parse(f"{column}={column}", item) for column in columns])
 

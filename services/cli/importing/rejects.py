@@ -16,7 +16,7 @@ from mercato.gateway.v1.item_result_pb2 import ItemError
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One broken rule; ``rule`` is the schema's id, or ``line.…`` and ``field.…`` for what never reached the gateway."""
+    """One broken rule; ``rule`` is the schema's id, or ``line.…`` and ``field.…`` for what was never sent."""
 
     field: str
     description: str

@@ -87,8 +87,8 @@ class ImportStream:
         call = self._gateway.open_stream(self._kind.method(self._gateway))
         try:
             acknowledgements = _Acknowledgements(self._unacknowledged)
-            for batch in self._unacknowledged:
-                await self._write(call, batch)
+            for pending in self._unacknowledged:
+                await self._write(call, pending)
             while batch := await self._next_if_room(batches):
                 self._unacknowledged.append(batch)
                 self.tally.sent += len(batch)

@@ -41,7 +41,7 @@ FROM profile.events WHERE tenant_id = %(tenant)s AND person_no = %(person_no)s A
 ORDER BY event_time DESC LIMIT %(most)s
 
 -- name: describe_products
-SELECT p.product_no, p.product_id, coalesce(f.category_path[cardinality(f.category_path)], ''), coalesce(f.brand, ''), f.price_micros,
+SELECT p.product_no, p.product_id, coalesce(array_to_string(f.category_path, ' > '), ''), coalesce(f.brand, ''), f.price_micros,
        coalesce(f.currency, '')
 FROM profile.products p
 LEFT JOIN profile.product_facts f ON f.tenant_id = p.tenant_id AND f.product_no = p.product_no

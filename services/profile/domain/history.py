@@ -30,7 +30,7 @@ class ProductInfo:
 
     product_id: str
     category: str = ""
-    """The deepest level."""
+    """The path, root first, joined by ` > `."""
     brand: str = ""
     price_micros: int | None = None
     currency: str = ""

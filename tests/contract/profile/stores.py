@@ -271,7 +271,7 @@ class ReadingContract:
         assert after.facts_version > before.facts_version
         history = await stores.history("u")
         infos = {info.product_id: info for info in history.products}
-        assert (infos["a"].category, infos["a"].brand) == ('Mi"lk\\', "Brand")
+        assert (infos["a"].category, infos["a"].brand) == ('Food > Mi"lk\\', "Brand")
         assert (infos["a"].price_micros, infos["a"].currency) == (990_000, "USD")
         assert (infos["b"].category, infos["b"].price_micros) == ("", None)
         assert await stores.facts.save(T, claimed, facts) == 0

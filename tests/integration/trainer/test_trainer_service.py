@@ -24,7 +24,7 @@ from shared.errors.base import Unavailable
 from shared.postgres.migrations import migrate
 from shared.postgres.pool import open_pool
 from shared.server.bootstrap import serve_in_process
-from shared.server.parts import Servicer, ServiceParts
+from shared.server.parts import ServiceParts, Servicer
 
 DAY = 86_400
 

@@ -1,0 +1,1 @@
+"""Measures the quality of recommendations through the code path that serves, beside simple baselines."""
