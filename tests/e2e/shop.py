@@ -152,14 +152,14 @@ class Shop:
         response: operations_service_pb2.GetStatusResponse = await self.call(self.operations.GetStatus, request)
         return response
 
+    async def indexed_now(self) -> bool:
+        """Whether every product is in the index."""
+        status = await self.status()
+        return status.product_count > 0 and status.unindexed_count == 0
+
     async def indexed(self) -> None:
         """Waits until every product is in the index."""
-
-        async def done() -> bool:
-            status = await self.status()
-            return status.product_count > 0 and status.unindexed_count == 0
-
-        await until(done)
+        await until(self.indexed_now)
 
     async def filled(self) -> None:
         """Imports everything, trains, and waits until answers use it."""
