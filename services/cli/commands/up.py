@@ -58,14 +58,14 @@ async def _up(settings: SupervisorSettings, options: CliSettings, fraction: floa
         address = suite.addresses["gateway"]
         local = CliSettings(address=address, api_key=options.api_key, tenant=options.tenant)
         async with connect(local) as gateway:
-            await _prepare(gateway, out, settings.data, fraction)
+            await prepare(gateway, out, settings.data, fraction)
         _show_addresses(out, suite, time.monotonic() - began)
         await suite.run_until_stopped()
         out.print("stopping")
     out.print("stopped")
 
 
-async def _prepare(gateway: Gateway, out: Console, data: Path, fraction: float | None) -> None:
+async def prepare(gateway: Gateway, out: Console, data: Path, fraction: float | None) -> None:
     """Loads the demo, trains where nothing was trained, waits for the index."""
     if fraction is None:
         return
