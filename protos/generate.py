@@ -125,7 +125,7 @@ def lint() -> int:
 
 
 def breaking(reference: str) -> int:
-    """`buf breaking` against the contracts at a git revision; 0 when compatible, or when there is nothing to compare."""
+    """`buf breaking` against the contracts at a git revision; 0 when compatible or nothing to compare."""
     command = ["git", "archive", reference, "protos"]
     archive = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     if archive.returncode:
