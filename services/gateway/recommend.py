@@ -148,13 +148,13 @@ class Recommend:
         step = wish.size + SPARE
         for start in range(0, min(len(ranked), 4 * step), step):
             part = ranked[start : start + step]
-            products = await self._hydrator.read(
-                [item.product_id for item in part], stages, self._seconds * CATALOG_SHARE
-            )
+            ids = [item.product_id for item in part]
+            related = [item.reason.related_product_id for item in part if item.reason.related_product_id]
+            products = await self._hydrator.read([*ids, *related], stages, self._seconds * CATALOG_SHARE)
             for item in part:
                 product = products.get(item.product_id)
                 if product is not None and len(results) < wish.size and _shows(product, wish):
-                    results.append(item.to_proto(product))
+                    results.append(_named(item.to_proto(product), products))
             if len(results) >= wish.size:
                 break
         return results
@@ -175,6 +175,16 @@ def _wish(request: pb.RecommendRequest) -> Wish:
         excluded=tuple(dict.fromkeys([*filter(None, [context.product_id]), *context.cart_product_ids])),
         filter=filter_,
     )
+
+
+def _named(
+    result: recommendation_pb2.RankedProduct, products: dict[str, product_pb2.Product]
+) -> recommendation_pb2.RankedProduct:
+    """Names the product that a reason refers to; ranking knows titles of candidates alone."""
+    related = products.get(result.reason.related_product_id)
+    if result.reason.code == recommendation_pb2.REASON_CODE_BOUGHT_TOGETHER and related is not None and related.title:
+        result.reason.text = f"Bought by people who buy {related.title}"
+    return result
 
 
 def _shows(product: product_pb2.Product, wish: Wish) -> bool:

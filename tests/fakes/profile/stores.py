@@ -282,7 +282,7 @@ class FakeCatalog(Catalog):
 def _info(product_id: str, facts: Facts | None) -> ProductInfo:
     if facts is None:
         return ProductInfo(product_id)
-    category = facts.category_path[-1] if facts.category_path else ""
+    category = " > ".join(facts.category_path)
     return ProductInfo(product_id, category, facts.brand, facts.price_micros, facts.currency)
 
 

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mercato.gateway.v1 import product_pb2, recommendation_pb2, recommendation_service_pb2, user_event_pb2
+from mercato.profile.v1 import profile_features_pb2
+
+from services.gateway.api_keys import ApiKeyFile
+from services.gateway.attribution import Attribution, TokenSigner, load_key, product_hash
+from services.gateway.authentication import scope_of
+from services.gateway.hydration import matches
+from services.gateway.lists import ReleaseLists
+from services.gateway.seeds import CART_WEIGHT, CONTEXT_PRODUCT_WEIGHT, build_seeds
+from shared.errors.base import InvalidArgument
+
+Placement = recommendation_service_pb2.Placement
+DAY, NOW = 86_400, 1_700_000_000
+SHOWN = Attribution("req", "shop", "r1", "home", NOW, tuple(product_hash(f"p{n}") for n in range(100)), 20)
+
+
+def test_a_token_says_what_was_shown_and_stays_small() -> None:
+    signer = TokenSigner(b"k" * 32)
+    token = signer.sign(SHOWN)
+    assert len(token) <= 4096
+    read = signer.read(token)
+    assert read == SHOWN
+    assert (read.position("p3"), read.position("other")) == (23, None)
+    assert signer.holds(token, "shop")
+    assert not signer.holds(token, "another-shop")
+    assert not TokenSigner(b"x" * 32).holds(token, "shop")
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_the_reader(payload: bytes) -> None:
+    signer = TokenSigner(b"k" * 32)
+    with pytest.raises(InvalidArgument):
+        signer.read(base64.urlsafe_b64encode(payload).decode().rstrip("="))
+
+
+@given(st.integers(0, 400), st.integers(1, 255))
+def test_a_changed_token_does_not_hold(place: int, change: int) -> None:
+    signer = TokenSigner(b"k" * 32)
+    token = signer.sign(SHOWN)
+    raw = bytearray(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    raw[place % len(raw)] ^= change
+    assert not signer.holds(base64.urlsafe_b64encode(bytes(raw)).decode().rstrip("="), "shop")
+
+
+def test_the_key_is_made_once(tmp_path: Path) -> None:
+    first = load_key("", tmp_path)
+    assert load_key("", tmp_path) == first
+    assert (tmp_path / "keys" / "attribution.key").stat().st_mode & 0o077 == 0
+    assert load_key("configured", tmp_path) != first
+
+
+def test_api_keys_are_kept_as_hashes_and_seen_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "api_keys.json"
+    mine, others = ApiKeyFile(path), ApiKeyFile(path)
+    assert not others.required()
+    secret = mine.create("web", "shop", ("read", "write"))
+    assert others.required()
+    found = others.find(secret)
+    assert found is not None
+    assert (found.name, found.tenant, found.scopes) == ("web", "shop", ("read", "write"))
+    assert secret not in path.read_text()
+    assert others.find(secret + "x") is None
+    with pytest.raises(ValueError, match="exists"):
+        mine.create("web", "shop", ("read",))
+    with pytest.raises(ValueError, match="unknown scopes"):
+        mine.create("other", "shop", ("everything",))
+    mine.revoke("web")
+    assert others.find(secret) is None
+    assert not others.required()
+
+
+@pytest.mark.parametrize(
+    ("method", "scope"),
+    [
+        ("RecommendationService/Recommend", "read"),
+        ("SupportService/Ask", "read"),
+        ("ProductService/BatchGetProducts", "read"),
+        ("ProductService/ImportProducts", "write"),
+        ("UserEventService/WriteUserEventStream", "write"),
+        ("UserEventService/EraseUserData", "operate"),
+        ("OperationsService/GetStatus", "operate"),
+    ],
+)
+def test_every_method_has_a_scope(method: str, scope: str) -> None:
+    assert scope_of(f"/mercato.gateway.v1.{method}") == scope
+
+
+def person() -> profile_features_pb2.ProfileFeatures:
+    return profile_features_pb2.ProfileFeatures(
+        known=True,
+        purchases=profile_features_pb2.PurchaseHistory(
+            product_ids=["old", "new"],
+            categories=["Food > A", "Food > B"],
+            brands=["", ""],
+            product_indexes=[0, 0, 1],
+            purchase_times_s=[NOW - 200 * DAY, NOW - 112 * DAY, NOW],
+            basket_indexes=[0, 1, 2],
+            quantities=[1, 1, 1],
+        ),
+        recent=profile_features_pb2.RecentInteractions(
+            product_ids=["seen", "new"],
+            event_types=[user_event_pb2.USER_EVENT_TYPE_PRODUCT_VIEW, user_event_pb2.USER_EVENT_TYPE_PURCHASE],
+            event_times_s=[NOW - DAY, NOW],
+        ),
+    )
+
+
+def test_seeds_decay_with_the_latest_purchase() -> None:
+    seeds = build_seeds(person(), recommendation_pb2.RequestContext(), Placement.PLACEMENT_HOME, NOW)
+    weights = dict(zip(seeds.product_ids, seeds.weights, strict=True))
+    assert weights["new"] == pytest.approx(1.0)
+    assert weights["old"] == pytest.approx(0.5)
+    assert weights["seen"] == pytest.approx(0.1)
+    assert seeds.categories == ("Food > B", "Food > A")
+    assert seeds.purchased_first() == ["new", "old"]
+
+
+def test_the_screen_and_the_cart_weigh_most_where_the_list_stands_beside_them() -> None:
+    context = recommendation_pb2.RequestContext(product_id="shown", cart_product_ids=["in-cart"])
+    beside = build_seeds(person(), context, Placement.PLACEMENT_PRODUCT_PAGE, NOW)
+    assert beside.product_ids[:2] == ("shown", "in-cart")
+    assert beside.weights[:2] == (CONTEXT_PRODUCT_WEIGHT, CART_WEIGHT)
+    home = build_seeds(None, context, Placement.PLACEMENT_HOME, NOW)
+    assert home.weights == (CONTEXT_PRODUCT_WEIGHT / 4, CART_WEIGHT / 4)
+    assert build_seeds(None, recommendation_pb2.RequestContext(), Placement.PLACEMENT_HOME, NOW).product_ids == ()
+
+
+PRODUCT = product_pb2.Product(
+    product_id="p",
+    title="T",
+    brand="B",
+    category_path=["Food", "Milk"],
+    price={"units": 5, "nanos": 500_000_000, "currency_code": "USD"},
+)
+
+
+@pytest.mark.parametrize(
+    ("filter_", "passes"),
+    [
+        ({}, True),
+        ({"categories": ["Milk", "x"]}, True),
+        ({"categories": ["x"]}, False),
+        ({"brands": ["C"]}, False),
+        ({"min_price": {"units": 5}, "max_price": {"units": 6}}, True),
+        ({"max_price": {"units": 5, "nanos": 499_999_999}}, False),
+        ({"min_price": {"units": 6}}, False),
+        ({"excluded_product_ids": ["p"]}, False),
+    ],
+)
+def test_the_last_check_of_a_filter(filter_: dict[str, object], passes: bool) -> None:
+    assert matches(PRODUCT, product_pb2.ProductFilter(**filter_)) is passes
+
+
+def test_what_cannot_be_bought_or_is_unknown() -> None:
+    sold_out = product_pb2.Product(product_id="s", title="T", availability=product_pb2.AVAILABILITY_OUT_OF_STOCK)
+    assert not matches(sold_out, product_pb2.ProductFilter())
+    assert matches(sold_out, product_pb2.ProductFilter(include_unavailable=True))
+    bare = product_pb2.Product(product_id="only-an-id")
+    assert matches(bare, product_pb2.ProductFilter())
+    assert not matches(bare, product_pb2.ProductFilter(brands=["B"])), "what cannot be checked is not shown"
+
+
+def test_lists_in_memory() -> None:
+    lists = ReleaseLists("r", ("a",), {"x": (("n1", 0.5), ("n2", 0.3)), "y": (("n2", 0.4), ("x", 9.0))})
+    assert lists.bought_together([("x", 1.0), ("y", 1.0)]) == ["n2", "n1"]
