@@ -99,7 +99,7 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_one_starts(
     again = start(environment)
     await_ready(again)
     again.send_signal(signal.SIGINT)
-    again.wait(30)
+    again.wait(90)
 
 
 def test_a_second_run_is_refused_with_the_holder_named(
