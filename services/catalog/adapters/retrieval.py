@@ -15,6 +15,7 @@ from services.catalog.ports import IndexedItem, IndexState, Model
 from shared.client.failures import remote_errors
 
 LONGEST_KEYWORDS = 4000
+LONGEST_FILTERED = 256
 WRITE_TIMEOUT_SECONDS = 30.0
 
 
@@ -76,10 +77,21 @@ def _indexed(item: IndexedItem) -> pb.IndexedProduct:
         price_micros=_micros(stored),
         available=stored.offer.availability.buyable,
         publish_time_s=int(stored.publish_time.timestamp()),
-        attributes=details.attributes,
+        attributes=filterable(details),
         change_number=stored.change_number,
         title=basic.title,
     )
+
+
+def filterable(details: product_pb2.Product) -> list[product_pb2.ProductAttribute]:
+    """Attributes without their long texts, by which nobody filters."""
+    found = []
+    for attribute in details.attributes:
+        texts = [text for text in attribute.texts if len(text) <= LONGEST_FILTERED]
+        if texts or attribute.numbers:
+            kept = product_pb2.ProductAttribute(name=attribute.name, texts=texts, numbers=attribute.numbers)
+            found.append(kept)
+    return found
 
 
 def keywords(basic: product_pb2.Product, details: product_pb2.Product) -> str:

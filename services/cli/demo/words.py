@@ -191,7 +191,41 @@ _WHOLE = {
     "SFT DRNK 2 LITER BTL CARB INCL": "Soft Drink 2 Liter Bottle",
 }
 _QUALITIES = frozenset(
-    ["ANGUS", "BLENDS", "BUTTS", "DIPS", "DRY", "ECONOMY", "ENHANCED", "ENTREES", "EXTERNAL", "FLAVORED", "FRESH", "INTERNAL", "KITS", "LEAN", "LINKS", "LOAVE", "MAINSTREAM", "MICROWAVE", "MISCELLANEOUS", "NATURAL", "OTHER", "OVEN", "PATTIES", "PREMIUM", "PRIMAL", "QUARTS", "REGULAR", "SEASONAL", "SELECT", "SNACKS", "TRADITIONAL", "TREATS", "VALUE"]
+    [
+        "ANGUS",
+        "BLENDS",
+        "BUTTS",
+        "DIPS",
+        "DRY",
+        "ECONOMY",
+        "ENHANCED",
+        "ENTREES",
+        "EXTERNAL",
+        "FLAVORED",
+        "FRESH",
+        "INTERNAL",
+        "KITS",
+        "LEAN",
+        "LINKS",
+        "LOAVE",
+        "MAINSTREAM",
+        "MICROWAVE",
+        "MISCELLANEOUS",
+        "NATURAL",
+        "OTHER",
+        "OVEN",
+        "PATTIES",
+        "PREMIUM",
+        "PRIMAL",
+        "QUARTS",
+        "REGULAR",
+        "SEASONAL",
+        "SELECT",
+        "SNACKS",
+        "TRADITIONAL",
+        "TREATS",
+        "VALUE",
+    ]
 )
 """Types that say nothing without their category: `LEAN` of `BEEF`."""
 _UNITS = {

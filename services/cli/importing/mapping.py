@@ -154,10 +154,14 @@ def _attribute(made: dict[str, Any], rule: Rule, name: str, value: Any) -> None:
         target.append({"name": name, "value": ", ".join(_text(item) for item in values)})
         return
     numbers = [item for item in values if isinstance(item, int | float) and not isinstance(item, bool)]
-    if len(numbers) == len(values):
-        target.append({"name": name, "numbers": numbers})
-    else:
-        target.append({"name": name, "texts": [_text(item) for item in values if item not in (None, "")]})
+    kind = "numbers" if len(numbers) == len(values) else "texts"
+    found = numbers if kind == "numbers" else [_text(item) for item in values if item not in (None, "")]
+    # Two columns may carry one attribute, such as attr_t_size and attr_n_size.
+    attribute = next((item for item in target if item["name"] == name), None)
+    if attribute is None:
+        attribute = {"name": name}
+        target.append(attribute)
+    attribute.setdefault(kind, []).extend(found)
 
 
 def _converted(rule: Rule, value: Any) -> Any:

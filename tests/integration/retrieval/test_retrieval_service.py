@@ -24,9 +24,12 @@ SHELVES = [["Food", "Milk"], ["Food", "Bread"], ["Tools", "Other"], ["Food", 'Q"
 @pytest.fixture
 async def stub(milvus_uri: str) -> AsyncIterator[RetrievalServiceStub]:
     settings = RetrievalSettings(milvus_uri=milvus_uri, trainer_address="127.0.0.1:1")
-    async with build(settings) as parts, serve_in_process(parts) as address:
-        async with grpc.aio.insecure_channel(address) as channel:
-            yield RetrievalServiceStub(channel)
+    async with (
+        build(settings) as parts,
+        serve_in_process(parts) as address,
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        yield RetrievalServiceStub(channel)
 
 
 @pytest.fixture
@@ -208,21 +211,24 @@ async def test_an_index_is_built_beside_the_one_in_use(stub: RetrievalServiceStu
 async def test_a_restart_reads_the_index_back(milvus_uri: str, tenant: object) -> None:
     settings = RetrievalSettings(milvus_uri=milvus_uri, trainer_address="127.0.0.1:1")
     for run in range(2):
-        async with build(settings) as parts, serve_in_process(parts) as address:
-            async with grpc.aio.insecure_channel(address) as channel:
-                stub = RetrievalServiceStub(channel)
-                if run == 0:
-                    await fill(stub, tenant, 30)
-                state = await stub.GetIndexState(pb.GetIndexStateRequest(), metadata=tenant)
-                assert (state.model_release, state.product_count) == (MODEL, 30)
-                similar = await stub.SimilarProducts(
-                    pb.SimilarProductsRequest(
-                        product_id="p010", limit=3, filter=product_pb2.ProductFilter(include_unavailable=True)
-                    ),
-                    metadata=tenant,
-                )
-                assert len(similar.products) == 3
-                assert "p010" not in {item.product_id for item in similar.products}
+        async with (
+            build(settings) as parts,
+            serve_in_process(parts) as address,
+            grpc.aio.insecure_channel(address) as channel,
+        ):
+            stub = RetrievalServiceStub(channel)
+            if run == 0:
+                await fill(stub, tenant, 30)
+            state = await stub.GetIndexState(pb.GetIndexStateRequest(), metadata=tenant)
+            assert (state.model_release, state.product_count) == (MODEL, 30)
+            similar = await stub.SimilarProducts(
+                pb.SimilarProductsRequest(
+                    product_id="p010", limit=3, filter=product_pb2.ProductFilter(include_unavailable=True)
+                ),
+                metadata=tenant,
+            )
+            assert len(similar.products) == 3
+            assert "p010" not in {item.product_id for item in similar.products}
 
 
 async def test_passages_follow_their_document(stub: RetrievalServiceStub, tenant: object) -> None:

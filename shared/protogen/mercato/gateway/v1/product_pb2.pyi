@@ -162,7 +162,7 @@ class ProductAttribute(_message.Message):
     """Name, such as `color` or `screen_size_in`; 1 to 100 characters; the unit is part of the name."""
     @_builtins.property
     def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Text values, at most 50 of 1 to 1,000 characters."""
+        """Text values, at most 50 of 1 to 8,000 characters. Those above 256 characters are kept but match no filter."""
 
     @_builtins.property
     def numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
