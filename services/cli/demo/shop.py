@@ -82,7 +82,7 @@ def compose(lines: Any, products: Any, fraction: float, shift_weeks: int | None,
         kept = np.random.default_rng(84).permutation(households)[: max(1, round(fraction * len(households)))]
         lines = lines[lines["household_id"].isin(kept)]
     lines = lines.drop(columns=["transaction_timestamp"])
-    lines["units"] = lines["quantity"].clip(1, MOST_UNITS)
+    lines["units"] = lines["quantity"].clip(1, MOST_UNITS).astype("int64")
     lines = lines.sort_values(["second", "basket_id"], kind="stable").reset_index(drop=True)
     baskets = lines["basket_id"].to_numpy()
     changes = np.flatnonzero(np.diff(baskets)) + 1

@@ -92,7 +92,7 @@ async def test_new_facts_make_new_features(stores: FakeStores) -> None:
     catalog = FakeCatalog({"a": Facts(("Food", "Dairy"), "Farm")})
     assert await RefreshFacts(stores, catalog).once() == 1
     found = await get(T, "u", "")
-    assert [item.name for item in found.affinities.categories] == ["Dairy"]
+    assert [item.name for item in found.affinities.categories] == ["Food > Dairy"]
     assert found.purchases.products[0].brand == "Farm"
 
 
