@@ -63,12 +63,16 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
 
     async def GetIndexState(self, request: pb.GetIndexStateRequest, context: Context) -> pb.GetIndexStateResponse:
         state = await self._use.manage.state(current_tenant())
+        passages = await self._use.passages.count(current_tenant())
         return pb.GetIndexStateResponse(
             active_index=state.active,
             model_release=state.model_release,
             product_count=state.products,
             building_index=state.building,
             release_id=state.release_id,
+            passage_collections=[
+                pb.PassageCollection(model_release=release, passage_count=count) for release, count in passages.items()
+            ],
         )
 
     async def FindCandidates(self, request: pb.FindCandidatesRequest, context: Context) -> pb.FindCandidatesResponse:

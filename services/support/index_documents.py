@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from services.support.ports import Change, ChangeFeed, DocumentRepository, PassageIndex, TextEncoder
+from services.support.ports import Change, Systems
 from shared.context.request import use_tenant
 from shared.errors.base import MercatoError
 from shared.telemetry.logs import logger
@@ -27,18 +27,8 @@ class WorkerPolicy:
 class IndexWorker:
     """Runs beside the servicer until cancelled."""
 
-    def __init__(
-        self,
-        repository: DocumentRepository,
-        feed: ChangeFeed,
-        encoder: TextEncoder,
-        index: PassageIndex,
-        policy: WorkerPolicy,
-    ) -> None:
-        self._repository = repository
-        self._feed = feed
-        self._encoder = encoder
-        self._index = index
+    def __init__(self, systems: Systems, policy: WorkerPolicy) -> None:
+        self._systems = systems
         self._policy = policy
         self._woken = asyncio.Event()
 
@@ -54,28 +44,28 @@ class IndexWorker:
 
     async def work_once(self) -> int:
         """Works off the changes that are due; returns how many were claimed."""
-        changes = await self._feed.claim(CLAIMED_AT_ONCE, self._policy.lease_seconds)
+        changes = await self._systems.feed.claim(CLAIMED_AT_ONCE, self._policy.lease_seconds)
         for change in changes:
             try:
                 with use_tenant(change.tenant):
                     await self._apply(change)
-                await self._feed.finish(change)
+                await self._systems.feed.finish(change)
             except MercatoError as error:
                 wait = min(LONGEST_WAIT_SECONDS, 0.5 * 2.0 ** min(change.attempts, 10))
                 _log.warning(
                     "passages not indexed", document_id=change.document_id, error=str(error), retry_seconds=wait
                 )
-                await self._feed.put_back(change, str(error), wait)
+                await self._systems.feed.put_back(change, str(error), wait)
         return len(changes)
 
     async def _apply(self, change: Change) -> None:
-        passages = await self._repository.document_passages(change.tenant, change.document_id)
+        passages = await self._systems.repository.document_passages(change.tenant, change.document_id)
         if not passages:
-            await self._index.delete(change.document_id)
+            await self._systems.index.delete(change.document_id)
             return
         texts = [passage.searchable for passage in passages]
-        encoded = await self._encoder.encode(texts)
-        await self._index.write(change.document_id, passages[0].revision, texts, encoded)
+        encoded = await self._systems.encoder.encode(texts)
+        await self._systems.index.write(change.document_id, passages[0].revision, texts, encoded)
 
     async def _rest(self) -> None:
         self._woken.clear()

@@ -75,6 +75,12 @@ class DocumentRepository(Protocol):
     async def count(self, tenant: str) -> tuple[int, int]:
         """Returns documents stored, and those waiting for the index."""
 
+    async def tenants(self) -> list[str]:
+        """Returns tenants that have documents."""
+
+    async def settled_passages(self, tenant: str) -> int:
+        """Counts passages of documents that do not wait for the index: what the index must hold."""
+
 
 class ChangeFeed(Protocol):
     """Changes that wait for the index. All methods raise Unavailable."""
@@ -88,15 +94,18 @@ class ChangeFeed(Protocol):
     async def put_back(self, change: Change, error: str, wait_seconds: float) -> None:
         """Offers a change again after a wait."""
 
-    async def note_all(self) -> None:
-        """Notes every document as changed, for an index that was lost."""
+    async def note_all(self, tenant: str) -> None:
+        """Notes every document of a tenant as changed, for an index that was lost."""
 
 
 class TextEncoder(Protocol):
     """Turns texts into vectors."""
 
     async def encode(self, texts: Sequence[str]) -> Encoded:
-        """Encodes 1 to 256 texts. Raises Unavailable, DeadlineExceeded."""
+        """Encodes texts, all with one model release. Raises Unavailable, DeadlineExceeded."""
+
+    async def model_release(self) -> str:
+        """Returns the release that encodes now. Raises Unavailable, DeadlineExceeded."""
 
 
 class PassageIndex(Protocol):
@@ -108,8 +117,21 @@ class PassageIndex(Protocol):
     async def delete(self, document_id: str) -> None:
         """Drops all passages of a document. Raises Unavailable."""
 
+    async def count(self, model_release: str) -> int:
+        """Counts the passages whose vectors a model release made. Raises Unavailable."""
+
     async def search(self, question: str, encoded: Encoded, limit: int) -> list[Hit]:
         """Returns passages, best first. Raises Unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Systems:
+    """What indexing works with."""
+
+    repository: DocumentRepository
+    feed: ChangeFeed
+    encoder: TextEncoder
+    index: PassageIndex
 
 
 class Answerer(Protocol):

@@ -30,3 +30,5 @@ class SupportSettings(ServiceSettings):
     """Longest wait before a change written by another process is noticed."""
     index_lease_seconds: float = Field(30.0, gt=0)
     """After this time a change that a dead worker had claimed is worked on again."""
+    index_check_seconds: float = Field(30.0, gt=0)
+    """How often the index is compared with the documents: after a loss all passages are indexed again."""

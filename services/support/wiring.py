@@ -18,6 +18,8 @@ from services.support.delete_document import DeleteDocument
 from services.support.domain import Calibration
 from services.support.import_documents import ImportDocuments
 from services.support.index_documents import IndexWorker, WorkerPolicy
+from services.support.keep_index import IndexKeeper
+from services.support.ports import Systems
 from services.support.servicer import SupportServicer, UseCases
 from services.support.settings import SupportSettings
 from shared.client.channel import channel_check, open_channel
@@ -46,7 +48,9 @@ async def build(settings: SupportSettings) -> AsyncIterator[ServiceParts]:
         documents = PostgresDocuments(pool, settings.passage_words)
         encoder, index = RemoteEncoder(encoder_channel), RemotePassageIndex(retrieval_channel)
         times = WorkerPolicy(settings.index_poll_seconds, settings.index_lease_seconds)
-        worker = IndexWorker(documents, documents, encoder, index, times)
+        systems = Systems(documents, documents, encoder, index)
+        worker = IndexWorker(systems, times)
+        keeper = IndexKeeper(systems, worker, settings.index_check_seconds)
         use_cases = UseCases(
             ask=Ask(documents, encoder, index, QuotingAnswerer(encoder), policy),
             import_documents=ImportDocuments(documents, worker),
@@ -68,5 +72,5 @@ async def build(settings: SupportSettings) -> AsyncIterator[ServiceParts]:
                 "retrieval": channel_check(retrieval_channel, "retrieval"),
             },
             critical=frozenset({"postgres"}),
-            background=(worker.run,),
+            background=(worker.run, keeper.run),
         )

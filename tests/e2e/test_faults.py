@@ -29,6 +29,12 @@ def kill(running: Running, unit: str) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+async def filled(shop: Shop) -> bool:
+    """Fills the shop; repeated by `until`, because a channel may still be waiting to reach a service killed before."""
+    await shop.filled()
+    return True
+
+
 class Killer:
     """Kills a unit and waits until the supervisor has brought it back."""
 
@@ -45,7 +51,7 @@ class Killer:
 
 @pytest.mark.parametrize("unit", KILLED)
 async def test_recommend_never_fails_while_the_gateway_lives(running: Running, shop: Shop, unit: str) -> None:
-    await shop.filled()
+    await until(lambda: filled(shop))
     killer = Killer(running, unit)
     missing: set[int] = set()
     empty = 0

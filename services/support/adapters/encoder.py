@@ -27,6 +27,11 @@ class RemoteEncoder:
             parts = [await self._encode_batch(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)]
         return Encoded(np.concatenate([part.vectors for part in parts]), parts[-1].model_release)
 
+    async def model_release(self) -> str:
+        with remote_errors("encoder"):
+            response = await self._stub.GetModel(encoder_service_pb2.GetModelRequest())
+        return response.model_release
+
     async def _encode_batch(self, texts: Sequence[str]) -> Encoded:
         request = encoder_service_pb2.EncodeTextsRequest(texts=texts)
         with remote_errors("encoder"):

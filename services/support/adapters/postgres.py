@@ -110,6 +110,15 @@ class PostgresDocuments:
             row = await (await connection.execute(_SQL.count_documents, {"tenant": tenant})).fetchone()
         return (row[0], row[1]) if row else (0, 0)
 
+    async def tenants(self) -> list[str]:
+        async with self._pool.connection() as connection:
+            return [row[0] for row in await (await connection.execute(_SQL.list_tenants)).fetchall()]
+
+    async def settled_passages(self, tenant: str) -> int:
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(_SQL.count_settled_passages, {"tenant": tenant})).fetchone()
+        return int(row[0]) if row else 0
+
     async def claim(self, limit: int, lease_seconds: float) -> list[Change]:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(_SQL.claim_changes, {"limit": limit, "lease": lease_seconds})
@@ -123,9 +132,9 @@ class PostgresDocuments:
         async with self._pool.connection() as connection:
             await connection.execute(_SQL.put_back_change, {**_key(change), "error": error[:500], "wait": wait_seconds})
 
-    async def note_all(self) -> None:
+    async def note_all(self, tenant: str) -> None:
         async with self._pool.connection() as connection:
-            await connection.execute(_SQL.note_all)
+            await connection.execute(_SQL.note_all, {"tenant": tenant})
 
 
 def _key(change: Change) -> dict[str, Any]:

@@ -57,8 +57,17 @@ UPDATE support.document_changes SET last_error = %(error)s, claimed_until = now(
 WHERE tenant_id = %(tenant)s AND document_id = %(id)s AND change_number = %(number)s
 
 -- name: note_all
-INSERT INTO support.document_changes (tenant_id, document_id) SELECT tenant_id, document_id FROM support.documents
+INSERT INTO support.document_changes (tenant_id, document_id)
+SELECT tenant_id, document_id FROM support.documents WHERE tenant_id = %(tenant)s
 ON CONFLICT (tenant_id, document_id) DO UPDATE SET claimed_until = '-infinity'
+
+-- name: list_tenants
+SELECT DISTINCT tenant_id FROM support.documents ORDER BY tenant_id
+
+-- name: count_settled_passages
+SELECT coalesce(sum(d.passage_count), 0) FROM support.documents d
+WHERE d.tenant_id = %(tenant)s AND NOT EXISTS (
+    SELECT FROM support.document_changes c WHERE c.tenant_id = d.tenant_id AND c.document_id = d.document_id)
 
 -- name: count_documents
 SELECT (SELECT count(*) FROM support.documents WHERE tenant_id = %(tenant)s),

@@ -55,6 +55,12 @@ class RemotePassageIndex:
         with remote_errors("retrieval"):
             await self._stub.DeletePassages(pb.DeletePassagesRequest(document_id=document_id))
 
+    async def count(self, model_release: str) -> int:
+        with remote_errors("retrieval"):
+            state = await self._stub.GetIndexState(pb.GetIndexStateRequest())
+        counts = {one.model_release: one.passage_count for one in state.passage_collections}
+        return counts.get(model_release, 0)
+
     async def search(self, question: str, encoded: Encoded, limit: int) -> list[Hit]:
         request = pb.SearchPassagesRequest(
             vector=encoded.vectors[0].astype("<f4").tobytes(),

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 import grpc
 import numpy as np
 import pytest
-from grpc_status import rpc_status
 from mercato.trainer.v1 import trainer_service_pb2 as pb
 from mercato.trainer.v1 import trainer_service_pb2_grpc
 
@@ -25,6 +24,7 @@ from shared.postgres.migrations import migrate
 from shared.postgres.pool import open_pool
 from shared.server.bootstrap import serve_in_process
 from shared.server.parts import ServiceParts, Servicer
+from tests.suites.errors import reason_of
 
 DAY = 86_400
 
@@ -89,15 +89,6 @@ async def trainer(dsn: str, source: FixedPurchases) -> AsyncIterator[trainer_ser
         await train.close()
 
 
-def reason(error: grpc.aio.AioRpcError) -> str:
-    from google.rpc import error_details_pb2
-
-    status = rpc_status.from_call(error)
-    info = error_details_pb2.ErrorInfo()
-    status.details[0].Unpack(info)
-    return info.reason
-
-
 async def run(stub: trainer_service_pb2_grpc.TrainerServiceAsyncStub, **arguments: bool) -> list[pb.TrainResponse]:
     return [step async for step in stub.Train(pb.TrainRequest(**arguments))]
 
@@ -152,7 +143,7 @@ async def test_what_cannot_be_done_is_said_precisely(postgres_database: str) -> 
     async with trainer(postgres_database, source) as stub:
         with pytest.raises(grpc.aio.AioRpcError) as none_yet:
             await stub.GetCurrentRelease(pb.GetCurrentReleaseRequest())
-        assert (none_yet.value.code(), reason(none_yet.value)) == (grpc.StatusCode.NOT_FOUND, "RELEASE_NOT_FOUND")
+        assert (none_yet.value.code(), reason_of(none_yet.value)) == (grpc.StatusCode.NOT_FOUND, "RELEASE_NOT_FOUND")
         source.rows = 0
         with pytest.raises(grpc.aio.AioRpcError) as nothing:
             await run(stub)
@@ -160,7 +151,7 @@ async def test_what_cannot_be_done_is_said_precisely(postgres_database: str) -> 
         source.failing = True
         with pytest.raises(grpc.aio.AioRpcError) as down:
             await run(stub)
-        assert (down.value.code(), reason(down.value)) == (grpc.StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE")
+        assert (down.value.code(), reason_of(down.value)) == (grpc.StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE")
         for call in (
             stub.PromoteRelease(pb.PromoteReleaseRequest(release_id="r-unknown")),
             stub.ReadItemNeighbours(pb.ReadItemNeighboursRequest(release_id="r-unknown")).read(),

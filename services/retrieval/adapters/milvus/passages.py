@@ -58,6 +58,11 @@ class MilvusPassages(PassageIndex):
         return {info.model_release: info.dimension for info in known}
 
     @override
+    async def count(self, tenant: str) -> dict[str, int]:
+        # What is remembered may have been dropped by another process.
+        return {info.model_release: await self._collections.count(info.name) for info in await self._look(tenant)}
+
+    @override
     async def search_vector(self, tenant: str, model_release: str, vector: Vector, limit: int) -> list[FoundPassage]:
         return await self._found(
             tenant, model_release, lambda name: self._collections.search_vector(name, vector, "", limit, _FIELDS)
