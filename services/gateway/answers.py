@@ -13,6 +13,7 @@ from services.gateway.attribution import Attribution, TokenSigner, product_hash
 from shared.context.request import current_request_id, current_tenant
 
 Channel = recommendation_pb2.Channel
+CHANNELS = tuple(Channel.values())
 
 SIMPLE_REASONS = {
     recommendation_pb2.CHANNEL_BUY_AGAIN: (recommendation_pb2.REASON_CODE_BOUGHT_OFTEN, "You bought this before"),
@@ -40,7 +41,7 @@ class Ranked:
     @classmethod
     def from_proto(cls, item: ranking_service_pb2.RankedCandidate, mask: int) -> Ranked:
         """As ranking gave it; the mask tells all channels."""
-        channels = tuple(channel for channel in Channel.values() if mask >> channel & 1)
+        channels = tuple(channel for channel in CHANNELS if mask >> channel & 1)
         return cls(
             item.product_id, item.score, item.channel, channels or (item.channel,), item.reason, item.contributions
         )

@@ -22,8 +22,8 @@ from shared.context.request import current_tenant, use_deadline
 
 Placement = pb.Placement
 DEFAULT_SIZE, LARGEST_SIZE = 10, 100
-# Candidates a channel; docs/quality.md.
-CHANNEL_SIZE = 150
+# Fewest candidates asked of a channel: more do not change the head of the list. docs/quality.md.
+CHANNEL_SIZE, BUY_AGAIN_SIZE = 60, 250
 # Ordered products beyond the page, to fill the places of deleted and sold-out ones.
 SPARE = 20
 # Each stage may take this share of the request's time.
@@ -92,12 +92,13 @@ class Recommend:
         only_bought = wish.placement == Placement.PLACEMENT_BUY_AGAIN
         request = retrieval_service_pb2.FindCandidatesRequest(
             seeds=seeds.to_proto(),
-            history_product_ids=() if wish.only_new else seeds.purchased[:2000],
+            exclude_bought=wish.only_new,
             categories=seeds.categories,
             filter=wish.filter,
-            excluded_product_ids=[*wish.excluded, *(seeds.purchased if wish.only_new else ())][:5000],
+            excluded_product_ids=wish.excluded,
             channels=[recommendation_pb2.CHANNEL_BUY_AGAIN] if only_bought else (),
-            channel_size=CHANNEL_SIZE,
+            channel_size=max(CHANNEL_SIZE, wish.size + SPARE),
+            buy_again_size=max(BUY_AGAIN_SIZE, wish.size + SPARE),
         )
         found = await stages.run(
             recommendation_pb2.STAGE_RETRIEVAL,

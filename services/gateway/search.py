@@ -12,7 +12,7 @@ from mercato.gateway.v1 import recommendation_pb2
 from mercato.gateway.v1 import search_service_pb2 as pb
 from mercato.profile.v1 import profile_features_pb2, profile_service_pb2
 from mercato.ranking.v1 import ranking_service_pb2
-from mercato.retrieval.v1 import retrieval_service_pb2
+from mercato.retrieval.v1 import candidates_pb2, retrieval_service_pb2
 
 from services.gateway.answers import Answerer, Ranked
 from services.gateway.hydration import Hydrator, matches
@@ -113,18 +113,7 @@ class Search:
         best = max(item.score for item in found) or 1.0
         wanted = ranking_service_pb2.RankRequest(
             profile=features,
-            candidates=retrieval_service_pb2.CandidateColumns(
-                product_ids=[item.product_id for item in found],
-                categories=[item.category for item in found],
-                brands=[item.brand for item in found],
-                price_micros=[item.price_micros for item in found],
-                channel_masks=[_mask(item) for item in found],
-                neighbour_scores=[0.0] * len(found),
-                neighbour_seeds=[-1] * len(found),
-                content_scores=[item.dense_score for item in found],
-                titles=[""] * len(found),
-                publish_times_s=[0] * len(found),
-            ),
+            candidates=_columns(found),
             context=request.context,
             limit=min(len(found), REACHABLE),
             diversity=0.0,
@@ -163,6 +152,24 @@ class Search:
                 if product is not None and matches(product, request.filter):
                     results.append(item.to_proto(product))
         return results, consumed
+
+
+def _columns(found: Sequence[retrieval_service_pb2.ScoredProduct]) -> candidates_pb2.CandidateColumns:
+    """What ranking reads of candidates."""
+    categories = {name: number for number, name in enumerate(dict.fromkeys(item.category for item in found))}
+    brands = {name: number for number, name in enumerate(dict.fromkeys(item.brand for item in found))}
+    return candidates_pb2.CandidateColumns(
+        product_ids=[item.product_id for item in found],
+        channel_masks=[_mask(item) for item in found],
+        neighbour_scores=[0.0] * len(found),
+        neighbour_seeds=[-1] * len(found),
+        content_scores=[item.dense_score for item in found],
+        publish_times_s=[0] * len(found),
+        category_names=categories,
+        category_indexes=[categories[item.category] for item in found],
+        brand_names=brands,
+        brand_indexes=[brands[item.brand] for item in found],
+    )
 
 
 def _mask(item: retrieval_service_pb2.ScoredProduct) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from mercato.gateway.v1 import recommendation_pb2, recommendation_service_pb2, user_event_pb2
 from mercato.profile.v1 import profile_features_pb2
-from mercato.retrieval.v1 import retrieval_service_pb2
+from mercato.retrieval.v1 import candidates_pb2
 
 DAY_S = 86_400.0
 # The same decay as in the trainer's matrix: neighbour weights are learnt for exactly these inputs.
@@ -44,13 +43,15 @@ class Seeds:
         bought = set(self.purchased)
         return [product_id for product_id in self.product_ids if product_id in bought]
 
-    def to_proto(self) -> list[retrieval_service_pb2.Seed]:
+    def to_proto(self) -> candidates_pb2.Seeds:
         """For retrieval."""
-        columns = zip(self.product_ids, self.weights, self.content_weights, strict=True)
-        return [
-            retrieval_service_pb2.Seed(product_id=product_id, weight=weight, content_weight=content)
-            for product_id, weight, content in columns
-        ]
+        bought = set(self.purchased)
+        return candidates_pb2.Seeds(
+            product_ids=self.product_ids,
+            weights=self.weights,
+            content_weights=self.content_weights,
+            bought=[product_id in bought for product_id in self.product_ids],
+        )
 
 
 def build_seeds(
@@ -111,16 +112,14 @@ def _purchases(features: Features, now_s: float) -> tuple[tuple[str, ...], dict[
 def _categories(features: Features, now_s: float) -> tuple[str, ...]:
     """The leaf categories bought from most, half-life 60 days."""
     history = features.purchases
-    names: Sequence[str] = history.categories
+    names = history.category_names
     if not names:
         return ()
     ages = np.maximum(now_s - np.array(history.purchase_times_s, dtype=np.float64), 0.0) / DAY_S
-    totals: dict[str, float] = {}
-    for index, weight in zip(history.product_indexes, (2.0 ** (-ages / INTEREST_HALF_LIFE_DAYS)).tolist(), strict=True):
-        name = names[index]
-        totals[name] = totals.get(name, 0.0) + weight
-    totals.pop("", None)
-    return tuple(name for name, _ in sorted(totals.items(), key=lambda item: (-item[1], item[0]))[:CATEGORIES])
+    leaves = np.array(history.category_indexes)[np.array(history.product_indexes)]
+    totals = np.bincount(leaves, 2.0 ** (-ages / INTEREST_HALF_LIFE_DAYS), minlength=len(names)).tolist()
+    strongest = sorted(zip(totals, names, strict=True), key=lambda item: (-item[0], item[1]))
+    return tuple(name for total, name in strongest if name and total > 0.0)[:CATEGORIES]
 
 
 def _browsed(features: Features, now_s: float) -> dict[str, float]:

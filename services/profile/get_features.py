@@ -12,7 +12,7 @@ DEFAULT_PURCHASES = 2_000
 
 
 class GetFeatures:
-    """Features as of now; a cached answer is used only while the versions in the database say that it holds."""
+    """Features; a cached answer is used only while the versions in the database say that it holds."""
 
     def __init__(self, people: PeopleReader, cache: FeatureCache, limits: HistoryLimits, clock: Clock) -> None:
         self._people = people
@@ -30,7 +30,7 @@ class GetFeatures:
         cached = self._cache.get(tenant, person, most, now_us)
         if cached is None:
             cached = await self._read(tenant, (user_id, visitor_id), most, now_us)
-        return cached.as_of(now_us)
+        return cached
 
     async def _read(self, tenant: str, ids: tuple[str, str], most: int, now_us: int) -> Features:
         """Makes the features from the events and keeps them."""
@@ -39,6 +39,6 @@ class GetFeatures:
         if found is None:
             return Features()
         person, history = found
-        made = features(history, now_us, most)
+        made = features(history, most)
         self._cache.put(tenant, person, most, made, now_us)
         return made

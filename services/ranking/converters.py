@@ -9,15 +9,14 @@ import numpy as np
 from mercato.gateway.v1 import recommendation_pb2, user_event_pb2
 from mercato.profile.v1 import profile_features_pb2
 from mercato.ranking.v1 import ranking_service_pb2 as pb
-from mercato.retrieval.v1 import retrieval_service_pb2
+from mercato.retrieval.v1 import candidates_pb2
 
-from services.ranking.domain import Candidates, History, Placement, RankCommand, RankedCandidate
-from services.ranking.errors import UnequalColumns
+from services.ranking.domain import Candidates, History, Longs, Placement, RankCommand, RankedCandidate
+from services.ranking.errors import UnequalColumns, UnknownName
 
 COLUMNS = (
-    "categories",
-    "brands",
-    "titles",
+    "category_indexes",
+    "brand_indexes",
     "channel_masks",
     "neighbour_scores",
     "neighbour_seeds",
@@ -35,7 +34,7 @@ BROWSING = frozenset(
 
 
 def command_from_proto(request: pb.RankRequest) -> RankCommand:
-    """Reads a request. Raises UnequalColumns."""
+    """Reads a request. Raises UnequalColumns, UnknownName."""
     context = request.context
     present = [context.product_id] if context.product_id else []
     now_s = request.rank_time.ToNanoseconds() / 1e9 if request.HasField("rank_time") else time.time()
@@ -53,8 +52,8 @@ def command_from_proto(request: pb.RankRequest) -> RankCommand:
     )
 
 
-def candidates_from_proto(message: retrieval_service_pb2.CandidateColumns, query_scores: Sequence[float]) -> Candidates:
-    """Reads columns."""
+def candidates_from_proto(message: candidates_pb2.CandidateColumns, query_scores: Sequence[float]) -> Candidates:
+    """Reads columns. Raises UnequalColumns, UnknownName."""
     count = len(message.product_ids)
     for name in COLUMNS:
         found = len(getattr(message, name))
@@ -64,9 +63,10 @@ def candidates_from_proto(message: retrieval_service_pb2.CandidateColumns, query
         raise UnequalColumns("query_scores", len(query_scores), count)
     return Candidates(
         product_ids=tuple(message.product_ids),
-        categories=tuple(message.categories),
-        brands=tuple(message.brands),
-        titles=tuple(message.titles),
+        category_names=tuple(message.category_names),
+        categories=_positions(message.category_indexes, len(message.category_names), "category_indexes"),
+        brand_names=tuple(message.brand_names),
+        brands=_positions(message.brand_indexes, len(message.brand_names), "brand_indexes"),
         channel_masks=np.array(message.channel_masks, dtype=np.int64),
         neighbour_scores=np.array(message.neighbour_scores, dtype=np.float64),
         neighbour_seeds=np.array(message.neighbour_seeds, dtype=np.int64),
@@ -77,21 +77,30 @@ def candidates_from_proto(message: retrieval_service_pb2.CandidateColumns, query
 
 
 def history_from_proto(message: profile_features_pb2.ProfileFeatures) -> History:
-    """Reads what a person did; categories may be missing."""
+    """Reads what a person did."""
     purchases, recent = message.purchases, message.recent
     browsed: dict[str, float] = {}
     for product_id, kind, time_s in zip(recent.product_ids, recent.event_types, recent.event_times_s, strict=True):
         if kind in BROWSING:
             browsed[product_id] = max(browsed.get(product_id, 0.0), float(time_s))
-    categories = tuple(purchases.categories) or ("",) * len(purchases.product_ids)
     return History(
         product_ids=tuple(purchases.product_ids),
-        categories=categories,
+        category_names=tuple(purchases.category_names),
+        categories=np.array(purchases.category_indexes, dtype=np.int64),
         product_indexes=np.array(purchases.product_indexes, dtype=np.int64),
         times_s=np.array(purchases.purchase_times_s, dtype=np.int64),
         baskets=np.array(purchases.basket_indexes, dtype=np.int64),
         browsed=browsed,
     )
+
+
+def _positions(indexes: Sequence[int], size: int, column: str) -> Longs:
+    """Positions in a list of `size` names. Raises UnknownName."""
+    positions = np.array(indexes, dtype=np.int64)
+    wrong = np.flatnonzero((positions < 0) | (positions >= size))
+    if len(wrong):
+        raise UnknownName(column, int(wrong[0]), int(positions[wrong[0]]), size)
+    return positions
 
 
 def ranked_to_proto(ranked: RankedCandidate) -> pb.RankedCandidate:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from services.ranking.domain import Doubles, Longs, Placement
+from services.ranking.domain import Candidates, Doubles, Longs, Placement
 
 SAME_LEAF, SAME_PARENT, SAME_BRAND = 1.0, 0.4, 0.3
 SEPARATOR = " > "
@@ -22,22 +23,41 @@ DEFAULTS = {
 CONSIDERED = 4
 
 
-def spread(scores: Doubles, categories: Sequence[str], brands: Sequence[str], limit: int, diversity: float) -> Longs:
-    """Positions of the best `limit` in order. `scores` must be in descending order; `diversity` 0 keeps that order.
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """Numbers by which two candidates are alike, in columns `[C]`; -1 is like nothing."""
+
+    leaves: Longs
+    parents: Longs
+    brands: Longs
+
+    @classmethod
+    def of(cls, candidates: Candidates) -> Likeness:
+        """Leaf, parent category and brand of each candidate."""
+        parents = [path.rpartition(SEPARATOR)[0] for path in candidates.category_names]
+        return cls(
+            _numbers(candidates.category_names, candidates.categories),
+            _numbers(parents, candidates.categories),
+            _numbers(candidates.brand_names, candidates.brands),
+        )
+
+
+def spread(scores: Doubles, order: Longs, likeness: Likeness, limit: int, diversity: float) -> Longs:
+    """The best `limit` of `order`, spread. `order` holds positions by falling score; `diversity` 0 keeps it.
 
     Each step takes the candidate with the largest (1 - d) × relevance - d × similarity to the most similar one taken;
     relevance is the score scaled to 0..1 over the candidates considered.
     """
-    count = min(len(scores), limit)
+    count = min(len(order), limit)
     if diversity <= 0.0 or count < 2:
-        return np.arange(count)
-    considered = min(len(scores), CONSIDERED * limit)
-    head = scores[:considered]
+        return order[:count]
+    considered = min(len(order), CONSIDERED * limit)
+    head = scores[order[:considered]]
     width = head[0] - head[-1]
     relevance = (head - head[-1]) / width if width > 0.0 else np.ones(considered)
-    leaf = _codes(categories[:considered])
-    parent = _codes([path.rpartition(SEPARATOR)[0] for path in categories[:considered]])
-    brand = _codes(brands[:considered])
+    leaf, parent, brand = (
+        column[order[:considered]] for column in (likeness.leaves, likeness.parents, likeness.brands)
+    )
     nearest, open_ = np.zeros(considered), np.ones(considered, dtype=np.bool_)
     taken = np.empty(count, np.int64)
     for place in range(count):
@@ -49,10 +69,11 @@ def spread(scores: Doubles, categories: Sequence[str], brands: Sequence[str], li
         same_brand = (brand == brand[best]) & (brand[best] >= 0)
         alike = np.where(same_leaf, SAME_LEAF, np.where(same_parent, SAME_PARENT, 0.0)) + SAME_BRAND * same_brand
         nearest = np.maximum(nearest, np.minimum(alike, 1.0))
-    return taken
+    return order[taken]
 
 
-def _codes(names: Sequence[str]) -> Longs:
-    """Numbers for names; -1 for an empty one, which is like nothing."""
+def _numbers(names: Sequence[str], indexes: Longs) -> Longs:
+    """One number for each distinct name, by candidate; -1 for an empty name."""
     numbers: dict[str, int] = {}
-    return np.fromiter((numbers.setdefault(name, len(numbers)) if name else -1 for name in names), np.int64, len(names))
+    by_name = [numbers.setdefault(name, len(numbers)) if name else -1 for name in names]
+    return np.array(by_name, np.int64)[indexes] if by_name else np.empty(0, np.int64)

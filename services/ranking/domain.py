@@ -64,10 +64,13 @@ class Candidates:
     """What retrieval found, in columns `[C]`."""
 
     product_ids: tuple[str, ...]
-    categories: tuple[str, ...]
-    """Whole paths joined by ` > `."""
-    brands: tuple[str, ...]
-    titles: tuple[str, ...]
+    category_names: tuple[str, ...]
+    """Distinct whole paths joined by ` > `; empty when unknown."""
+    categories: Longs
+    """Position in `category_names`."""
+    brand_names: tuple[str, ...]
+    brands: Longs
+    """Position in `brand_names`."""
     channel_masks: Longs
     neighbour_scores: Doubles
     neighbour_seeds: Longs
@@ -81,7 +84,9 @@ class History:
     """What a person bought and looked at. Rows are oldest first."""
 
     product_ids: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
+    category_names: tuple[str, ...] = ()
+    categories: Longs = field(default_factory=_no_rows)
+    """Position in `category_names`, by position in `product_ids`."""
     product_indexes: Longs = field(default_factory=_no_rows)
     times_s: Longs = field(default_factory=_no_rows)
     baskets: Longs = field(default_factory=_no_rows)

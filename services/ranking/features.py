@@ -117,13 +117,12 @@ def leaf_demand(columns: Columns) -> Doubles:
     if columns.statistics is None or columns.statistics.leaf_total <= 0.0:
         return np.full(len(buyers), float(np.log(LEAF_PRIOR * 1e-3)))
     sizes, total = columns.statistics.leaf_sizes, columns.statistics.leaf_total
-    leaves = columns.candidates.categories
-    size = np.fromiter((sizes.get(leaf, 0.5) for leaf in leaves), np.float64, len(leaves))
+    names, leaves = columns.candidates.category_names, columns.candidates.categories
+    size = np.array([sizes.get(name, 0.5) for name in names])[leaves]
     share = np.zeros(len(leaves))
     if columns.person is not None and columns.person.interest_total > 0.0:
         interests = columns.person.interests
-        share = np.fromiter((interests.get(leaf, 0.0) for leaf in leaves), np.float64, len(leaves))
-        share /= columns.person.interest_total
+        share = np.array([interests.get(name, 0.0) for name in names])[leaves] / columns.person.interest_total
     return np.asarray(np.log((share + LEAF_PRIOR * size / total) * buyers / np.maximum(size, buyers)))
 
 

@@ -52,10 +52,7 @@ def person_of(history: History, now_s: float) -> Person | None:
     np.maximum.at(first, products, ages)
     interest = 2.0 ** (-ages / INTEREST_HALF_LIFE_DAYS)
     by_product = np.bincount(products, interest)
-    interests: dict[str, float] = {}
-    for place, weight in zip(kept.tolist(), by_product.tolist(), strict=True):
-        leaf = history.categories[place]
-        interests[leaf] = interests.get(leaf, 0.0) + weight
+    by_category = np.bincount(history.categories[kept], by_product, minlength=len(history.category_names))
     return Person(
         positions={history.product_ids[place]: number for number, place in enumerate(kept.tolist())},
         counts=np.bincount(products).astype(np.float64),
@@ -63,7 +60,7 @@ def person_of(history: History, now_s: float) -> Person | None:
         decayed=np.bincount(products, 2.0 ** (-ages / COUNT_HALF_LIFE_DAYS)).astype(np.float64),
         by_basket=np.bincount(products, 2.0 ** (-ranks / BASKET_HALF_LIFE)).astype(np.float64),
         span_days=first - last,
-        interests=interests,
+        interests=dict(zip(history.category_names, by_category.tolist(), strict=True)),
         interest_total=float(interest.sum()),
         baskets_28d=len(np.unique(numbers[ages <= ACTIVITY_DAYS])),
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from services.ranking import blend, diversity, rules
-from services.ranking.domain import Contribution, RankCommand, RankedCandidate
+from services.ranking.domain import Contribution, Doubles, Longs, RankCommand, RankedCandidate
 from services.ranking.person import person_of
 from services.ranking.ports import StatisticsSource
 from services.ranking.reasons import Reasoner
@@ -31,17 +33,11 @@ class Rank:
     def _order(command: RankCommand, scored: blend.Scored) -> list[int]:
         candidates = command.candidates
         shown = np.flatnonzero(rules.allowed(command, scored.columns.known))
-        # Ties are broken by id, so that the order does not depend on how candidates arrived.
-        by_score = sorted(shown.tolist(), key=lambda index: (-scored.scores[index], candidates.product_ids[index]))
         wanted = diversity.DEFAULTS[command.placement] if command.diversity is None else command.diversity
-        places = diversity.spread(
-            scored.scores[by_score],
-            [candidates.categories[index] for index in by_score],
-            [candidates.brands[index] for index in by_score],
-            command.limit,
-            wanted,
-        )
-        return [by_score[place] for place in places]
+        order = _head(scored.scores, shown, candidates.product_ids, diversity.CONSIDERED * command.limit)
+        likeness = diversity.Likeness.of(candidates)
+        taken: list[int] = diversity.spread(scored.scores, order, likeness, command.limit, wanted).tolist()
+        return taken
 
     @staticmethod
     def _explained(scored: blend.Scored, reasoner: Reasoner, index: int, *, explain: bool) -> RankedCandidate:
@@ -59,3 +55,16 @@ class Rank:
         product_id = scored.columns.candidates.product_ids[index]
         channel = reasoner.channel(index, reason)
         return RankedCandidate(product_id, float(scored.scores[index]), channel, reason, contributions)
+
+
+def _head(scores: Doubles, shown: Longs, product_ids: Sequence[str], count: int) -> Longs:
+    """The best `count` of `shown`, best first.
+
+    Ties are broken by id, so that the order does not depend on how candidates arrived.
+    """
+    if len(shown) > count:
+        worst = -np.partition(-scores[shown], count - 1)[count - 1]
+        shown = shown[scores[shown] >= worst]  # with all that tie with the last one
+    ids = [product_ids[place] for place in shown.tolist()]
+    ranked = sorted(zip((-scores[shown]).tolist(), ids, shown.tolist(), strict=True))
+    return np.array([place for _, _, place in ranked[:count]], np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from services.ranking.blend import Scored
 from services.ranking.domain import Channel, Reason, ReasonCode
@@ -48,8 +48,6 @@ class Reasoner:
         self._scored = scored
         self._person: Person | None = scored.columns.person
         self._seeds = seeds
-        candidates = scored.columns.candidates
-        self._titles: Mapping[str, str] = dict(zip(candidates.product_ids, candidates.titles, strict=True))
         self._parts = [(name, part) for name, part in scored.contributions.items() if name in _BY_FEATURE]
 
     def reason(self, index: int) -> Reason:
@@ -93,13 +91,11 @@ class Reasoner:
         seed = int(self._scored.columns.candidates.neighbour_seeds[index])
         if not 0 <= seed < len(self._seeds):
             return Reason(ReasonCode.BOUGHT_TOGETHER, "Bought by people with purchases like yours")
-        related = self._seeds[seed]
-        title = self._titles.get(related, "")
-        text = f"Bought by people who buy {title}" if title else "Bought by people with purchases like yours"
-        return Reason(ReasonCode.BOUGHT_TOGETHER, text, related)
+        return Reason(ReasonCode.BOUGHT_TOGETHER, "Bought by people with purchases like yours", self._seeds[seed])
 
     def _text(self, code: ReasonCode, index: int) -> str:
-        leaf = self._scored.columns.candidates.categories[index].rpartition(SEPARATOR)[2]
+        candidates = self._scored.columns.candidates
+        leaf = candidates.category_names[candidates.categories[index]].rpartition(SEPARATOR)[2]
         place = f" in {leaf}" if leaf else ""
         return {
             ReasonCode.MATCHES_INTEREST: f"Fits your interest{place}",

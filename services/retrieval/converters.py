@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from google.type import money_pb2
 from mercato.gateway.v1 import product_pb2
 from mercato.gateway.v1 import recommendation_pb2 as public
+from mercato.retrieval.v1 import candidates_pb2
 from mercato.retrieval.v1 import retrieval_service_pb2 as pb
 
-from services.retrieval.domain.candidates import DEFAULT_CHANNELS, Channel, FailedChannel, Seed
+from services.retrieval.domain.candidates import DEFAULT_CHANNELS, Channel, FailedChannel, Seeds
 from services.retrieval.domain.facets import Attribute, facets_of
 from services.retrieval.domain.filter import AttributeCondition, ProductFilter
+from services.retrieval.domain.interner import SEPARATOR
 from services.retrieval.domain.product import IndexedProduct, Offer, Passage, Product, Vector
 from services.retrieval.domain.table import chosen
 from services.retrieval.errors import BadVector
@@ -21,7 +25,8 @@ from services.retrieval.passages import FusedPassage
 from services.retrieval.search_products import FoundProduct
 from shared.errors.base import InvalidArgument, Violation
 
-DEFAULT_CHANNEL_SIZE, LARGEST_CHANNEL_SIZE = 200, 1_000
+DEFAULT_CHANNEL_SIZE, LARGEST_CHANNEL_SIZE = 200, 2_000
+N = TypeVar("N", bound=np.generic)
 _MICROS = 1_000_000
 _NANOS_A_MICRO = 1_000
 
@@ -86,32 +91,52 @@ def passage_from_proto(message: pb.IndexedPassage, position: int) -> Passage:
 
 
 def candidate_request_from_proto(message: pb.FindCandidatesRequest) -> CandidateRequest:
-    """Reads a valid request. Raises InvalidArgument for channels that need a query."""
+    """Reads a valid request. Raises InvalidArgument for channels that need a query and for columns too long."""
+    size = limit_of(message.channel_size, DEFAULT_CHANNEL_SIZE, LARGEST_CHANNEL_SIZE)
     return CandidateRequest(
-        seeds=[Seed(seed.product_id, seed.weight, seed.content_weight) for seed in message.seeds],
-        history=message.history_product_ids,
+        seeds=seeds_from_proto(message.seeds),
+        exclude_bought=message.exclude_bought,
         categories=message.categories,
         wanted=filter_from_proto(message.filter),
         excluded=message.excluded_product_ids,
         channels=_channels(message.channels),
-        channel_size=limit_of(message.channel_size, DEFAULT_CHANNEL_SIZE, LARGEST_CHANNEL_SIZE),
+        channel_size=size,
+        buy_again_size=limit_of(message.buy_again_size, size, LARGEST_CHANNEL_SIZE),
+    )
+
+
+def seeds_from_proto(message: candidates_pb2.Seeds) -> Seeds:
+    """Reads columns; those that end early are filled up. Raises InvalidArgument for one that is too long."""
+    count = len(message.product_ids)
+    columns = {name: getattr(message, name) for name in ("weights", "content_weights", "bought")}
+    too_long = [name for name, values in columns.items() if len(values) > count]
+    if too_long:
+        description = f"must not be longer than product_ids, which has {count}"
+        raise InvalidArgument([Violation(f"seeds.{name}", description, "retrieval.seeds") for name in too_long])
+    return Seeds(
+        product_ids=tuple(message.product_ids),
+        weights=_filled(columns["weights"], count, np.float64),
+        content_weights=_filled(columns["content_weights"], count, np.float64),
+        bought=_filled(columns["bought"], count, np.bool_),
     )
 
 
 def candidates_to_proto(found: FoundCandidates) -> pb.FindCandidatesResponse:
     """Writes candidates in columns."""
     table, rows = found.table, found.candidates.rows
-    columns = pb.CandidateColumns(
+    paths, path_indexes = np.unique(table.path_numbers[rows], return_inverse=True)
+    brands, brand_indexes = np.unique(table.brand_numbers[rows], return_inverse=True)
+    columns = candidates_pb2.CandidateColumns(
         product_ids=chosen(table.ids, rows),
-        categories=chosen(table.paths.deepest, table.path_numbers[rows]),
-        brands=chosen(table.brands.values, table.brand_numbers[rows]),
-        price_micros=table.prices[rows].tolist(),
         channel_masks=found.candidates.masks.tolist(),
         neighbour_scores=found.neighbour_scores.tolist(),
         neighbour_seeds=found.neighbour_seeds.tolist(),
         content_scores=found.content_scores.tolist(),
-        titles=chosen(table.titles, rows),
         publish_times_s=table.publish_times[rows].tolist(),
+        category_names=chosen(table.paths.joined, paths),
+        category_indexes=path_indexes.tolist(),
+        brand_names=chosen(table.brands.values, brands),
+        brand_indexes=brand_indexes.tolist(),
     )
     return pb.FindCandidatesResponse(
         candidates=columns, failed_channels=failed_to_proto(found.failed), release_id=found.release_id
@@ -128,7 +153,7 @@ def found_to_proto(found: FoundProduct) -> pb.ScoredProduct:
         dense_score=found.dense_score,
         keyword_score=found.keyword_score,
         neighbour_score=found.neighbour_score,
-        category=product.category_path[-1] if product.category_path else "",
+        category=SEPARATOR.join(product.category_path),
         brand=product.brand,
         price_micros=product.price_micros,
     )
@@ -158,6 +183,13 @@ def _channels(numbers: Sequence[int]) -> Sequence[Channel]:
         description = "must be a channel of recommendations; those of search need a query"
         raise InvalidArgument([Violation(f"channels[{at}]", description, "retrieval.channel") for at in wrong])
     return [Channel(number) for number in dict.fromkeys(numbers)] or DEFAULT_CHANNELS
+
+
+def _filled(values: Sequence[Any], count: int, kind: type[N]) -> npt.NDArray[N]:
+    """A column as an array of `count`; what is missing at its end is 0."""
+    column = np.zeros(count, kind)
+    column[: len(values)] = values
+    return column
 
 
 def _condition(message: product_pb2.AttributeFilter) -> AttributeCondition:

@@ -15,8 +15,9 @@ from services.retrieval.domain.candidates import (
     Candidates,
     Channel,
     FailedChannel,
-    Seed,
+    Seeds,
     bought_together,
+    buy_again,
     from_order,
     merge,
     popular_in_categories,
@@ -24,7 +25,7 @@ from services.retrieval.domain.candidates import (
 from services.retrieval.domain.filter import EVERYTHING, ProductFilter
 from services.retrieval.domain.index import LiveIndex
 from services.retrieval.domain.product import Vector
-from services.retrieval.domain.release import NeighbourScores, ReleaseLists, score_neighbours
+from services.retrieval.domain.release import ReleaseLists, score_neighbours
 from services.retrieval.domain.shelf import Shelf
 from services.retrieval.domain.table import ProductTable
 from services.retrieval.domain.vectors import weighted_mean
@@ -52,13 +53,14 @@ class CandidatePolicy:
 class CandidateRequest:
     """What is asked for. Channels empty: all that are for persons."""
 
-    seeds: Sequence[Seed] = ()
-    history: Sequence[str] = ()
+    seeds: Seeds = field(default_factory=Seeds)
+    exclude_bought: bool = False
     categories: Sequence[str] = ()
     wanted: ProductFilter = EVERYTHING
     excluded: Sequence[str] = ()
     channels: Sequence[Channel] = DEFAULT_CHANNELS
     channel_size: int = 200
+    buy_again_size: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +139,17 @@ class _Search:
         self.cosines: tuple[Rows, Floats] = (np.empty(0, np.int64), np.empty(0, np.float32))
         self.allowed = index.table.mask(request.wanted)
         self.allowed[index.table.rows(request.excluded)] = False
+        self._seed_rows = index.table.places(request.seeds.product_ids)
+        if request.exclude_bought:
+            self.allowed[self._seed_rows[request.seeds.bought & (self._seed_rows >= 0)]] = False
         self._lists = lists
         self._shelf = shelf
         self._brought: dict[Channel, Rows] = {channel: np.empty(0, np.int64) for channel in request.channels}
         self._failed: list[FailedChannel] = []
-        self._neighbours = self._score_neighbours()
+        seeds = request.seeds
+        self._neighbours = score_neighbours(lists, seeds.product_ids, seeds.weights) if lists is not None else None
+        none = np.zeros(len(self.allowed), np.float32)
+        self._scores = shelf.by_row(self._neighbours.scores) if self._neighbours is not None else none
 
     def wants(self, channel: Channel) -> bool:
         return channel in self._brought
@@ -156,10 +164,9 @@ class _Search:
 
     def content_seeds(self) -> tuple[Rows, npt.NDArray[np.float64]]:
         """Rows and weights of the seeds of the vector channel."""
-        row = self.index.table.row
-        seeds = [(row(seed.product_id), seed.content_weight) for seed in self.request.seeds if seed.content_weight > 0]
-        known = [(number, weight) for number, weight in seeds if number is not None]
-        return np.array([one for one, _ in known], np.int64), np.array([weight for _, weight in known], np.float64)
+        weights = self.request.seeds.content_weights
+        chosen = np.flatnonzero((weights > 0) & (self._seed_rows >= 0))
+        return self._seed_rows[chosen], weights[chosen]
 
     def answer_from_memory(self) -> None:
         for channel in self._brought:
@@ -181,8 +188,8 @@ class _Search:
         return FoundCandidates(
             table=table,
             candidates=candidates,
-            neighbour_scores=self._neighbours.scores[rows],
-            neighbour_seeds=self._neighbours.seeds[rows],
+            neighbour_scores=self._scores[rows],
+            neighbour_seeds=self._strongest_seeds(rows),
             content_scores=self._content_scores(rows, mean, size),
             failed=self._failed,
             release_id=self._lists.release_id if self._lists else "",
@@ -191,21 +198,19 @@ class _Search:
     def _rows(self, channel: Channel) -> Rows:
         size, allowed = self.request.channel_size, self.allowed
         if channel is Channel.BUY_AGAIN:
-            rows = self.index.table.rows(dict.fromkeys(self.request.history))
-            known: Rows = rows[allowed[rows]]
-            return known
+            own = self.request.seeds.bought & (self._seed_rows >= 0)
+            weights = self.request.seeds.weights[own]
+            return buy_again(self._seed_rows[own], weights, allowed, self.request.buy_again_size)
         if channel is Channel.BOUGHT_TOGETHER:
-            return bought_together(self._neighbours.scores, allowed, size)
+            return bought_together(self._scores, allowed, size)
         if channel is Channel.POPULAR_IN_CATEGORY:
             return popular_in_categories(self._shelf, self.request.categories, allowed, size)
         return from_order(channel, self._shelf, allowed, size)
 
-    def _score_neighbours(self) -> NeighbourScores:
-        if self._lists is None:
-            size = len(self.allowed)
-            return NeighbourScores(np.zeros(size, np.float32), np.full(size, -1, np.int32))
-        seeds = [(n, seed.product_id, seed.weight) for n, seed in enumerate(self.request.seeds) if seed.weight > 0]
-        return self._shelf.by_row(score_neighbours(self._lists, seeds))
+    def _strongest_seeds(self, rows: Rows) -> npt.NDArray[np.int32]:
+        if self._neighbours is None:
+            return np.full(len(rows), -1, np.int32)
+        return self._neighbours.strongest_seeds(self._shelf.items(rows))
 
     def _content_scores(self, rows: Rows, mean: Vector | None, size: int) -> Floats:
         if mean is None:

@@ -186,9 +186,8 @@ class SearchProducts:
         """What people buy together with a product, strongest first."""
         if lists is None or product_id not in lists.numbers:
             return {}
-        seeds = [(0, product_id, 1.0)]
         shelf = index.shelf(lists, self._policy.new_days)
-        scores = shelf.by_row(score_neighbours(lists, seeds)).scores
+        scores = shelf.by_row(score_neighbours(lists, [product_id], np.ones(1)).scores)
         rows = bought_together(scores, allowed, max(limit, _LEAST_DEPTH))
         return _by_id(index, rows, scores[rows].tolist())
 

@@ -7,6 +7,7 @@ tasks are cancelled, the wiring closes what it opened.
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -90,6 +91,17 @@ async def serving(parts: ServiceParts, settings: ServiceSettings) -> AsyncIterat
             await server.stop(0)
 
 
+def spare_the_collector() -> None:
+    """Leaves what was made while starting out of garbage collection, and collects more rarely.
+
+    Messages and columns hold no cycles: reference counting frees them. A collection under a request costs it
+    milliseconds, most of them spent on modules and tables that live as long as the process.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+
+
 async def _until_signal(settings: S, build: Build[S]) -> None:
     """Serves until a signal; a signal during the start gives the start up."""
     stop, started = asyncio.Event(), asyncio.Event()
@@ -100,6 +112,7 @@ async def _until_signal(settings: S, build: Build[S]) -> None:
     async def serve() -> None:
         async with build(settings) as parts, serving(parts, settings):
             started.set()
+            spare_the_collector()
             await stop.wait()
             _log.info("draining", seconds=settings.drain_seconds)
         _log.info("stopped")

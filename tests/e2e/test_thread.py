@@ -130,6 +130,19 @@ async def test_filters_hold_in_every_channel(shop: Shop) -> None:
     assert not {"dairy-0", "bakery-0"} & set(ids(await shop.recommend("user-1", context=cart, page_size=20)))
 
 
+async def test_all_rooms_name_categories_alike(shop: Shop) -> None:
+    """Otherwise a channel and a feature would be empty without any error."""
+    await shop.filled()
+
+    async def interest_counts() -> bool:
+        answer = await shop.recommend("user-1", page_size=20, explain=True, exclude_purchased=True)
+        channels = {channel for result in answer.results for channel in result.channels}
+        parts = [part for result in answer.results for part in result.contributions if part.feature == "leaf_demand"]
+        return recommendation_pb2.CHANNEL_POPULAR_IN_CATEGORY in channels and len({part.value for part in parts}) > 1
+
+    await until(interest_counts)  # the profile learns categories from the catalogue a moment later
+
+
 async def test_search_pages_fit_together(shop: Shop) -> None:
     await shop.filled()
     whole = ids(await shop.search("food", page_size=20))

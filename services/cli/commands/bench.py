@@ -52,7 +52,7 @@ def bench(
     output: Annotated[Path, typer.Option(help="Where the figures are written as JSON.")] = Path("bench-results.json"),
 ) -> None:
     """Measure latency and throughput; starts the suite with the demo where it does not run."""
-    out = console()
+    out = console(stderr=settings_of(context).json)
     report = asyncio.run(_bench(settings_of(context), data_folder(data), seconds, out))
     output.write_text(json.dumps(report, indent=1) + "\n")
     if settings_of(context).json:

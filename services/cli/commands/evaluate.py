@@ -48,7 +48,7 @@ def evaluate(
     output: Annotated[Path | None, typer.Option(help="Writes the figures as JSON.")] = None,
 ) -> None:
     """Measure recommendations on the demo's last four weeks, in a suite that has seen only the weeks before."""
-    out = console()
+    out = console(stderr=settings_of(context).json)
     with tempfile.TemporaryDirectory(prefix="mercato-evaluate-") as folder:
         results = asyncio.run(_evaluate(Path(folder), households, out))
     report = _report(results)

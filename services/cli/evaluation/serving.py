@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import grpc
 import numpy as np
 from mercato.gateway.v1 import recommendation_pb2, recommendation_service_pb2
-from mercato.retrieval.v1 import retrieval_service_pb2
+from mercato.retrieval.v1 import candidates_pb2, retrieval_service_pb2
 from mercato.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 
 from services.cli.client import Gateway
@@ -67,21 +67,14 @@ class Served:
         async def ask(user: int) -> list[int]:
             ages = latest.get(user, {})
             order = sorted(ages, key=lambda item: ages[item])[:LONGEST_SEEDS]
-            seeds = [
-                retrieval_service_pb2.Seed(
-                    product_id=self._split.items[item],
-                    weight=2.0 ** (-ages[item] / OWN_HALF_LIFE_DAYS),
-                    content_weight=1.0 if place < CONTENT_SEEDS else 0.0,
-                )
-                for place, item in enumerate(order)
-            ]
-            history = [self._split.items[item] for item in order]
+            seeds = candidates_pb2.Seeds(
+                product_ids=[self._split.items[item] for item in order],
+                weights=[2.0 ** (-ages[item] / OWN_HALF_LIFE_DAYS) for item in order],
+                content_weights=[1.0] * min(len(order), CONTENT_SEEDS),
+                bought=[True] * len(order),
+            )
             request = retrieval_service_pb2.FindCandidatesRequest(
-                seeds=seeds,
-                channels=[channel],
-                excluded_product_ids=history if only_new else (),
-                history_product_ids=() if only_new or by_content else history,
-                channel_size=200,
+                seeds=seeds, channels=[channel], exclude_bought=only_new, channel_size=200, buy_again_size=LONGEST_SEEDS
             )
             if not only_new and not by_content:
                 request.channels.append(recommendation_pb2.CHANNEL_BUY_AGAIN)

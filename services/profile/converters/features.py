@@ -17,12 +17,22 @@ from services.profile.domain.profile import Profile
 from services.profile.domain.purchases import PurchaseColumns, PurchaseSummary, RepeatInterval
 from services.profile.domain.sessions import Session
 
+_made: WeakKeyDictionary[Features, profile_features_pb2.ProfileFeatures] = WeakKeyDictionary()
+"""Messages of features that the cache still holds: filling one takes longer than all else of a cached answer."""
+
 
 def features_message(features: Features) -> profile_features_pb2.ProfileFeatures:
-    """One person's features."""
+    """One person's features; the caller must not change them."""
+    message = _made.get(features)
+    if message is None:
+        message = _made[features] = _features_message(features)
+    return message
+
+
+def _features_message(features: Features) -> profile_features_pb2.ProfileFeatures:
     if not features.known:
         return profile_features_pb2.ProfileFeatures()
-    message = profile_features_pb2.ProfileFeatures(
+    return profile_features_pb2.ProfileFeatures(
         known=True,
         purchases=_purchases(features.purchases),
         recent=profile_features_pb2.RecentInteractions(
@@ -30,13 +40,7 @@ def features_message(features: Features) -> profile_features_pb2.ProfileFeatures
             event_types=[item.event_type for item in features.recent],  # type: ignore[misc]  # open enum
             event_times_s=[item.time_us // SECOND_US for item in features.recent],
         ),
-        categories=_affinities(features.affinities.categories),
-        brands=_affinities(features.affinities.brands),
-        price_bands=_price_bands(features.affinities),
     )
-    if features.session:
-        message.session.CopyFrom(_session(features.session))
-    return message
 
 
 def profile_message(profile: Profile) -> user_profile_pb2.UserProfile:
@@ -46,7 +50,7 @@ def profile_message(profile: Profile) -> user_profile_pb2.UserProfile:
         visitor_ids=profile.visitor_ids,
         categories=_affinities(profile.affinities.categories),
         brands=_affinities(profile.affinities.brands),
-        price_bands=_price_bands(profile.affinities),
+        price_bands=price_band_messages(profile.affinities),
         rhythm=user_profile_pb2.Rhythm(hours=profile.rhythm.hours, weekdays=profile.rhythm.weekdays),
         repeat_intervals=map(_repeat_interval, profile.repeat_intervals),
         recent=map(_interaction, profile.recent),
@@ -60,26 +64,16 @@ def profile_message(profile: Profile) -> user_profile_pb2.UserProfile:
     return message
 
 
-_made: WeakKeyDictionary[PurchaseColumns, profile_features_pb2.PurchaseHistory] = WeakKeyDictionary()
-"""Messages of columns that the feature cache still holds: filling one takes longer than all else of a cached answer."""
-
-
 def _purchases(columns: PurchaseColumns) -> profile_features_pb2.PurchaseHistory:
-    message = _made.get(columns)
-    if message is None:
-        message = _made[columns] = _purchases_message(columns)
-    return message
-
-
-def _purchases_message(columns: PurchaseColumns) -> profile_features_pb2.PurchaseHistory:
+    names: dict[str, int] = {}
+    indexes = [names.setdefault(product.category, len(names)) for product in columns.products]
     return profile_features_pb2.PurchaseHistory(
         product_ids=[product.product_id for product in columns.products],
-        categories=[product.category for product in columns.products],
-        brands=[product.brand for product in columns.products],
+        category_names=names,
+        category_indexes=indexes,
         product_indexes=columns.product_indexes,
         purchase_times_s=columns.times_s,
         basket_indexes=columns.basket_indexes,
-        quantities=columns.quantities,
     )
 
 
@@ -87,7 +81,8 @@ def _affinities(items: Iterable[Affinity]) -> list[user_profile_pb2.Affinity]:
     return [user_profile_pb2.Affinity(name=item.name, share=item.share, weight=item.weight) for item in items]
 
 
-def _price_bands(affinities: Affinities) -> list[user_profile_pb2.PriceBandAffinity]:
+def price_band_messages(affinities: Affinities) -> list[user_profile_pb2.PriceBandAffinity]:
+    """Price bands with the exact money they begin at."""
     return [
         user_profile_pb2.PriceBandAffinity(
             band=item.band,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from services.profile.domain.event import DAY_US, EventType
@@ -53,24 +53,13 @@ class PriceBand:
 
 @dataclass(frozen=True, slots=True)
 class Affinities:
-    """Interests as of ``time_us``."""
+    """Interests at one moment."""
 
-    time_us: int
     categories: tuple[Affinity, ...] = ()
     brands: tuple[Affinity, ...] = ()
     price_bands: tuple[PriceBand, ...] = ()
     currency: str = ""
     """Of the prices."""
-
-    def faded(self, now_us: int) -> Affinities:
-        """The same as of ``now_us``: weights shrink, shares stay."""
-        factor = decay(now_us - self.time_us)
-        return replace(
-            self,
-            time_us=now_us,
-            categories=tuple(replace(item, weight=item.weight * factor) for item in self.categories),
-            brands=tuple(replace(item, weight=item.weight * factor) for item in self.brands),
-        )
 
 
 def decay(age_us: int) -> float:
@@ -86,7 +75,7 @@ def weight_of(event: HistoryEvent) -> float:
 
 
 def affinities(history: History, now_us: int) -> Affinities:
-    """Interests in categories, brands and price bands."""
+    """Interests in categories, brands and price bands, as of ``now_us``."""
     by_product = [0.0] * len(history.products)
     latest: dict[int, int | None] = {}
     currency = next((product.currency for product in history.products if product.currency), "")
@@ -109,7 +98,7 @@ def affinities(history: History, now_us: int) -> Affinities:
         brands[info.brand] += weight
         if price := latest.get(product) or info.price_micros:
             bands[band_of(price)] += weight
-    return Affinities(now_us, _strongest(categories), _strongest(brands), _bands(bands), currency)
+    return Affinities(_strongest(categories), _strongest(brands), _bands(bands), currency)
 
 
 @lru_cache(maxsize=65_536)

@@ -16,15 +16,14 @@ LAPSED_AFTER_INTERVALS = 2
 """A product overdue by more intervals than this counts as given up and is listed after the others."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+@dataclass(frozen=True, slots=True)
 class PurchaseColumns:
-    """The latest purchases, oldest first; one row a product of a basket. Compared by identity."""
+    """The latest purchases, oldest first; one row a product of a basket."""
 
     products: tuple[ProductInfo, ...] = ()
     product_indexes: tuple[int, ...] = ()
     times_s: tuple[int, ...] = ()
     basket_indexes: tuple[int, ...] = ()
-    quantities: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +64,16 @@ def purchase_columns(history: History, most: int) -> PurchaseColumns:
     products: list[int] = []
     times: list[int] = []
     baskets: list[int] = []
-    quantities: list[int] = []
     for basket, event in enumerate(reversed(newest_first)):
         size = len(event.products)
         products.extend(event.products)
-        quantities.extend(event.quantities)
         times.extend([event.time_us // SECOND_US] * size)
         baskets.extend([basket] * size)
     cut = max(0, rows - most)
-    return _columns(history, products[cut:], times[cut:], baskets[cut:], quantities[cut:])
+    return _columns(history, products[cut:], times[cut:], baskets[cut:])
 
 
-def _columns(
-    history: History, products: list[int], times: list[int], baskets: list[int], quantities: list[int]
-) -> PurchaseColumns:
+def _columns(history: History, products: list[int], times: list[int], baskets: list[int]) -> PurchaseColumns:
     """The columns with products numbered anew, by first purchase."""
     numbers = {product: number for number, product in enumerate(dict.fromkeys(products))}
     return PurchaseColumns(
@@ -86,7 +81,6 @@ def _columns(
         product_indexes=tuple(map(numbers.__getitem__, products)),
         times_s=tuple(times),
         basket_indexes=tuple(baskets),
-        quantities=tuple(quantities),
     )
 
 

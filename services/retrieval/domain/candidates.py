@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
@@ -15,6 +15,7 @@ from services.retrieval.domain.vectors import best
 Rows = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 
 
 class Channel(IntEnum):
@@ -43,12 +44,15 @@ DEFAULT_CHANNELS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Seed:
-    """A product that stands for the person's interest."""
+class Seeds:
+    """Products that stand for a person's interest, in columns `[S]`."""
 
-    product_id: str
-    weight: float
-    content_weight: float
+    product_ids: tuple[str, ...] = ()
+    weights: Doubles = field(default_factory=lambda: np.empty(0))
+    """In the channel BOUGHT_TOGETHER, and the order of BUY_AGAIN."""
+    content_weights: Doubles = field(default_factory=lambda: np.empty(0))
+    """In the channel SIMILAR_TO_RECENT."""
+    bought: Bools = field(default_factory=lambda: np.empty(0, np.bool_))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,12 @@ def from_order(channel: Channel, shelf: Shelf, allowed: Bools, count: int) -> Ro
     """Rows of a channel that is one list for everybody."""
     orders = {Channel.TRENDING: shelf.trending, Channel.NEW: shelf.new, Channel.POPULAR: shelf.popular}
     return take(orders[channel], allowed, count)
+
+
+def buy_again(rows: Rows, weights: Doubles, allowed: Bools, count: int) -> Rows:
+    """What was bought, strongest first."""
+    kept = allowed[rows]
+    return best(weights[kept], rows[kept], count)[0]
 
 
 def bought_together(scores: Floats, allowed: Bools, count: int) -> Rows:

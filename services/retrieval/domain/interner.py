@@ -58,20 +58,25 @@ class NameInterner(Interner[str]):
         return found
 
 
+SEPARATOR = " > "
+
+
 class PathInterner(Interner[tuple[str, ...]]):
-    """Category paths; finds those that have a level."""
+    """Category paths; finds those that have a level, and one by its joined name."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.deepest: list[str] = []
-        """By number: the last level, empty for an empty path."""
+        self.joined: list[str] = []
+        """By number: the whole path joined by ` > `, empty for an empty path."""
         self._with_level: dict[str, list[int]] = {}
+        self._by_name: dict[str, list[int]] = {}
 
     def number(self, value: tuple[str, ...]) -> int:
         before = len(self.values)
         number = super().number(value)
         if number == before:
-            self.deepest.append(value[-1] if value else "")
+            self.joined.append(SEPARATOR.join(value))
+            self._by_name.setdefault(self.joined[number], []).append(number)
             for level in set(value):
                 self._with_level.setdefault(level, []).append(number)
         return number
@@ -81,4 +86,10 @@ class PathInterner(Interner[tuple[str, ...]]):
         found = np.zeros(len(self.values), bool)
         for level in levels:
             found[self._with_level.get(level, [])] = True
+        return found
+
+    def within(self, category: str) -> Bools:
+        """By number: whether it is the path of this name, or has a level of this name."""
+        found = self.having((category,))
+        found[self._by_name.get(category, [])] = True
         return found

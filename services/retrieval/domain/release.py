@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +12,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,31 +39,34 @@ class ReleaseLists:
 
 @dataclass(frozen=True, slots=True)
 class NeighbourScores:
-    """By item: the weighted sum over seeds, and the position of the seed that gave most (-1: none)."""
+    """What seeds say of items."""
 
-    scores: Floats
-    seeds: Ints
+    scores: Doubles
+    """By item: the sum over seeds of seed weight x neighbour weight."""
+    _targets: Ints
+    _given: Doubles
+    _positions: Longs
+
+    def strongest_seeds(self, items: npt.NDArray[np.integer[Any]]) -> Ints:
+        """The seed that gave most to each of these items, as its position; of equals the first; -1: none."""
+        size = len(self.scores)
+        wanted = np.zeros(size, np.bool_)
+        wanted[items[items >= 0]] = True
+        # Backwards and then by what was given, so that the last one written is the largest and of equals the first.
+        entries = np.flatnonzero(wanted[self._targets] & (self._given > 0))[::-1]
+        entries = entries[np.argsort(self._given[entries], kind="stable")]
+        best = np.full(size + 1, -1, np.int32)
+        best[self._targets[entries]] = self._positions[entries]
+        found: Ints = best[items]  # the last place, -1, stays empty
+        return found
 
 
-def score_neighbours(lists: ReleaseLists, seeds: list[tuple[int, str, float]]) -> NeighbourScores:
-    """Sums seed weight x neighbour weight by item. `seeds`: position in the request, product, weight above 0."""
-    known = [
-        (lists.numbers[product], position, weight) for position, product, weight in seeds if product in lists.numbers
-    ]
-    size = len(lists.popularities)
-    if not known:
-        return NeighbourScores(np.zeros(size, np.float32), np.full(size, -1, np.int32))
-    items = np.array([item for item, _, _ in known], np.int64)
-    positions = np.array([position for _, position, _ in known], np.int32)
-    seed_weights = np.array([weight for _, _, weight in known], np.float64)
-    owners, entries = lists.entries(items)
+def score_neighbours(lists: ReleaseLists, product_ids: Sequence[str], weights: Doubles) -> NeighbourScores:
+    """Sums seed weight x neighbour weight by item. Seeds with weight 0 or below and unknown ones count for nothing."""
+    items = np.fromiter((lists.numbers.get(one, -1) for one in product_ids), np.int64, len(product_ids))
+    positions = np.flatnonzero((items >= 0) & (weights > 0))
+    owners, entries = lists.entries(items[positions])
     targets = lists.neighbours[entries]
-    given = lists.weights[entries] * seed_weights[owners]
-    scores = np.bincount(targets, given, minlength=size).astype(np.float32)
-    most = np.zeros(size)
-    np.maximum.at(most, targets, given)
-    top = (given == most[targets]) & (given > 0)
-    best = np.full(size, -1, np.int32)
-    # Backwards, so that of equal seeds the first of the request stays.
-    best[targets[top][::-1]] = positions[owners[top]][::-1]
-    return NeighbourScores(scores, best)
+    given = lists.weights[entries] * weights[positions][owners]
+    scores = np.bincount(targets, given, minlength=len(lists.popularities)).astype(np.float64)
+    return NeighbourScores(scores, targets, given, positions[owners])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from services.retrieval.domain.release import NeighbourScores, ReleaseLists
+from services.retrieval.domain.release import ReleaseLists
 from services.retrieval.domain.table import ProductTable
 
 Rows = npt.NDArray[np.int64]
@@ -40,10 +40,10 @@ class Shelf:
         self._by_category: dict[str, Rows] = {}
 
     def popular_in(self, category: str) -> Rows:
-        """Rows of a category (any level), best sellers first."""
+        """Rows of a category, named by its whole path or by any level, best sellers first."""
         rows = self._by_category.get(category)
         if rows is None:
-            inside = self._table.paths.having((category,))
+            inside = self._table.paths.within(category)
             rows = self.popular[inside[self._table.path_numbers[self.popular]]]
             self._by_category[category] = rows
         return rows
@@ -54,14 +54,16 @@ class Shelf:
         unsold = unsold[np.argsort(-self._table.publish_times[unsold], kind="stable")]
         return np.concatenate([self.popular, unsold])
 
-    def by_row(self, neighbours: NeighbourScores) -> NeighbourScores:
-        """Scores by item as scores by row of the table as it is now."""
-        known = np.flatnonzero(self._items >= 0)
-        scores = np.zeros(self._table.size, np.float32)
-        seeds = np.full(self._table.size, -1, np.int32)
-        scores[known] = neighbours.scores[self._items[known]]
-        seeds[known] = neighbours.seeds[self._items[known]]
-        return NeighbourScores(scores, seeds)
+    def by_row(self, values: npt.NDArray[np.float64]) -> Floats:
+        """Values by item as values by row of the table as it is now; 0 for rows without an item."""
+        found = np.zeros(self._table.size, np.float32)
+        found[: self.size] = np.append(values, 0.0)[self._items]  # item -1 is the 0 at the end
+        return found
+
+    def items(self, rows: Rows) -> npt.NDArray[np.int32]:
+        """Numbers of rows in the release; -1: none."""
+        found: npt.NDArray[np.int32] = np.append(self._items, np.int32(-1))[np.minimum(rows, self.size)]
+        return found
 
     def _new_rows(self, new_days: int) -> Rows:
         """Rows of products that the shop began to sell in the days before its newest, newest first."""

@@ -89,6 +89,11 @@ class ProductTable:
         known = self._rows
         return np.array([known[one] for one in product_ids if one in known], np.int64)
 
+    def places(self, product_ids: Sequence[str]) -> Rows:
+        """The row of each; -1 for unknown ones."""
+        known = self._rows
+        return np.fromiter((known.get(one, -1) for one in product_ids), np.int64, len(product_ids))
+
     def change_number(self, product_id: str) -> int | None:
         """The change that a product was last written with."""
         row = self._rows.get(product_id)

@@ -14,6 +14,9 @@ from services.supervisor.domain import Command, Health, Need
 
 CHECK = "/grpc.health.v1.Health/Check"
 PROJECT = Path(__file__).parents[3]
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""For processes that serve: more threads of one product only take the cores from the other processes."""
+LEARNS = "trainer"
 
 
 class GrpcServiceUnit(BaseUnit):
@@ -28,7 +31,7 @@ class GrpcServiceUnit(BaseUnit):
     def command(self) -> Command:
         return Command(
             arguments=(sys.executable, "-m", f"services.{self.name}"),
-            environment={**python_environment(), **self._environment},
+            environment={**({} if self.name == LEARNS else ONE_THREAD), **python_environment(), **self._environment},
             folder=PROJECT,
         )
 

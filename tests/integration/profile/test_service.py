@@ -304,8 +304,8 @@ async def test_facts_of_the_catalogue_reach_the_features(postgres_database: str,
         await stub.WriteUserEvents(request([view("milk", user_id="u", at=now_us)]), metadata=tenant)
 
         async def brands() -> list[str]:
-            asked = pb.GetProfileFeaturesRequest(user_id="u")
-            return [item.name for item in (await stub.GetProfileFeatures(asked, metadata=tenant)).features.brands]
+            asked = pb.GetUserProfileRequest(user_id="u")
+            return [item.name for item in (await stub.GetUserProfile(asked, metadata=tenant)).profile.brands]
 
         async def arrived() -> bool:
             return await brands() == ["Farm"]

@@ -9,6 +9,7 @@ import grpc
 import numpy as np
 import pytest
 from mercato.gateway.v1 import product_pb2, recommendation_pb2
+from mercato.retrieval.v1 import candidates_pb2
 from mercato.retrieval.v1 import retrieval_service_pb2 as pb
 from mercato.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 
@@ -42,6 +43,12 @@ def unit(*values: float) -> bytes:
     vector = np.zeros(DIMENSION, dtype="<f4")
     vector[: len(values)] = values
     return (vector / np.linalg.norm(vector)).astype("<f4").tobytes()
+
+
+def bought(product_ids: list[str]) -> candidates_pb2.Seeds:
+    return candidates_pb2.Seeds(
+        product_ids=product_ids, weights=[1.0] * len(product_ids), bought=[True] * len(product_ids)
+    )
 
 
 def catalogue(count: int, seed: int = 1) -> list[pb.IndexedProduct]:
@@ -140,7 +147,7 @@ async def test_filters_mean_the_same_in_milvus_and_in_memory(stub: RetrievalServ
         ids = [product.product_id for product in products]
         from_memory = await stub.FindCandidates(
             pb.FindCandidatesRequest(
-                history_product_ids=ids, filter=filter_, channels=[recommendation_pb2.CHANNEL_BUY_AGAIN]
+                seeds=bought(ids), buy_again_size=2000, filter=filter_, channels=[recommendation_pb2.CHANNEL_BUY_AGAIN]
             ),
             metadata=tenant,
         )
@@ -178,7 +185,7 @@ async def test_late_writes_change_nothing(stub: RetrievalServiceStub, tenant: ob
     await stub.UpdateOffers(
         pb.UpdateOffersRequest(offers=[offer, pb.IndexedOffer(product_id="unknown")]), metadata=tenant
     )
-    request = pb.FindCandidatesRequest(history_product_ids=["p000"], channels=[recommendation_pb2.CHANNEL_BUY_AGAIN])
+    request = pb.FindCandidatesRequest(seeds=bought(["p000"]), channels=[recommendation_pb2.CHANNEL_BUY_AGAIN])
     assert not (await stub.FindCandidates(request, metadata=tenant)).candidates.product_ids
     await stub.DeleteProducts(pb.DeleteProductsRequest(product_ids=["p000", "unknown"]), metadata=tenant)
     request.filter.include_unavailable = True

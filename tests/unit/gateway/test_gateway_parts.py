@@ -98,12 +98,11 @@ def person() -> profile_features_pb2.ProfileFeatures:
         known=True,
         purchases=profile_features_pb2.PurchaseHistory(
             product_ids=["old", "new"],
-            categories=["Food > A", "Food > B"],
-            brands=["", ""],
+            category_names=["Food > A", "Food > B"],
+            category_indexes=[0, 1],
             product_indexes=[0, 0, 1],
             purchase_times_s=[NOW - 200 * DAY, NOW - 112 * DAY, NOW],
             basket_indexes=[0, 1, 2],
-            quantities=[1, 1, 1],
         ),
         recent=profile_features_pb2.RecentInteractions(
             product_ids=["seen", "new"],

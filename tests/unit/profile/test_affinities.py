@@ -86,8 +86,8 @@ def test_a_price_paid_goes_before_the_catalogues() -> None:
 
 
 def test_later_weights_shrink_and_shares_stay() -> None:
-    found = made(did(EventType.PURCHASE, 0), did(EventType.PURCHASE, 1))
-    later = found.faded(NOW_US + 60 * DAY_US)
+    bought = History((did(EventType.PURCHASE, 0), did(EventType.PURCHASE, 1)), (MILK, BREAD, NEW))
+    later = affinities(bought, NOW_US + 60 * DAY_US)
     assert [item.weight for item in later.categories] == [pytest.approx(0.5)] * 2
     assert [item.share for item in later.categories] == [0.5, 0.5]
-    assert affinities(History((), ()), NOW_US) == Affinities(NOW_US)
+    assert affinities(History((), ()), NOW_US) == Affinities()

@@ -8,7 +8,7 @@ from mercato.errors.v1 import error_reason_pb2
 from mercato.gateway.v1 import user_event_pb2
 
 from services.profile.converters.events import event_of, item_error, message_of, read_events
-from services.profile.converters.features import features_message
+from services.profile.converters.features import features_message, price_band_messages
 from services.profile.domain.affinities import Affinities, PriceBand
 from services.profile.domain.event import EventType
 from services.profile.domain.features import Features
@@ -124,7 +124,7 @@ async def test_times_that_are_none_are_refused() -> None:
 
 def test_bands_below_one_have_exact_money() -> None:
     bands = tuple(PriceBand(band, 0.25) for band in (-9, -1, 0, 10))
-    found = features_message(Features(known=True, affinities=Affinities(0, price_bands=bands, currency="USD")))
-    low = [(item.low.units, item.low.nanos, item.low.currency_code) for item in found.price_bands]
+    found = price_band_messages(Affinities(price_bands=bands, currency="USD"))
+    low = [(item.low.units, item.low.nanos, item.low.currency_code) for item in found]
     assert low == [(0, 1_953_125, "USD"), (0, 500_000_000, "USD"), (1, 0, "USD"), (1024, 0, "USD")]
     assert not features_message(Features()).ByteSize()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ranking import blend
-from services.ranking.diversity import spread
+from services.ranking.diversity import Likeness, spread
 from services.ranking.domain import Candidates, Channel, History, Placement, RankCommand, ReasonCode, Statistics
 from services.ranking.person import person_of
 from services.ranking.rank import Rank
@@ -47,12 +47,16 @@ def statistics(count: int = 6) -> Statistics:
     )
 
 
+CATEGORIES = ("Food > Bread", "Food > Milk")
+
+
 def candidates(count: int = 6, **columns: object) -> Candidates:
     values: dict[str, object] = {
         "product_ids": tuple(f"p{n}" for n in range(count)),
-        "categories": tuple("Food > Milk" if n % 2 else "Food > Bread" for n in range(count)),
-        "brands": ("B",) * count,
-        "titles": tuple(f"Title {n}" for n in range(count)),
+        "category_names": CATEGORIES,
+        "categories": np.arange(count) % 2,
+        "brand_names": ("B",),
+        "brands": np.zeros(count, np.int64),
         "channel_masks": np.full(count, 1 << Channel.POPULAR | 1 << Channel.BOUGHT_TOGETHER),
         "neighbour_scores": np.linspace(0.0, 0.5, count),
         "neighbour_seeds": np.zeros(count, np.int64),
@@ -69,7 +73,8 @@ def history(rows: list[tuple[int, float]]) -> History:
     products = sorted({number for number, _ in ordered})
     return History(
         product_ids=tuple(f"p{n}" for n in products),
-        categories=tuple("Food > Milk" if n % 2 else "Food > Bread" for n in products),
+        category_names=CATEGORIES,
+        categories=np.array(products, np.int64) % 2,
         product_indexes=np.array([products.index(number) for number, _ in ordered]),
         times_s=np.array([int(NOW - age * DAY) for _, age in ordered]),
         baskets=np.arange(len(ordered)),
@@ -133,8 +138,7 @@ def test_the_order_of_candidates_does_not_matter(order: list[int]) -> None:
     base = candidates(neighbour_scores=np.array([0.1, 0.1, 0.3, 0.3, 0.2, 0.2]))
     shuffled = candidates(
         product_ids=tuple(base.product_ids[n] for n in order),
-        categories=tuple(base.categories[n] for n in order),
-        titles=tuple(base.titles[n] for n in order),
+        categories=base.categories[order],
         neighbour_scores=base.neighbour_scores[order],
     )
     before = [item.product_id for item in rank(statistics(), candidates=base)]
@@ -175,7 +179,7 @@ def test_reasons_are_sentences() -> None:
     assert found["p3"].reason.text == "You bought this 5 days ago"
     together = rank(statistics(), candidates=candidates(neighbour_scores=np.array([9.0, 0, 0, 0, 0, 0])))
     reason = next(item.reason for item in together if item.product_id == "p0")
-    assert (reason.text, reason.related_product_id) == ("Bought by people who buy Title 1", "p1")
+    assert (reason.text, reason.related_product_id) == ("Bought by people with purchases like yours", "p1")
 
 
 def test_a_new_product_has_a_place() -> None:
@@ -202,6 +206,20 @@ def test_a_past_moment_can_be_replayed() -> None:
     assert [item.product_id for item in then] == ["p1"]
 
 
+def likeness(leaves: list[str], brands: list[str]) -> Likeness:
+    names, numbers = np.unique(leaves, return_inverse=True)
+    brand_names, brand_numbers = np.unique(brands, return_inverse=True)
+    return Likeness.of(
+        candidates(
+            len(leaves),
+            category_names=tuple(names.tolist()),
+            categories=numbers.astype(np.int64),
+            brand_names=tuple(brand_names.tolist()),
+            brands=brand_numbers.astype(np.int64),
+        )
+    )
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(-5, 5), st.sampled_from("ABC"), st.sampled_from("xyz")), min_size=0, max_size=40),
@@ -213,7 +231,8 @@ def test_spreading_keeps_the_best_and_repeats_nothing(
 ) -> None:
     rows = sorted(rows, reverse=True)
     scores = np.array([row[0] for row in rows])
-    taken = spread(scores, [f"R > {row[1]}" for row in rows], [row[2] for row in rows], limit, diversity)
+    alike = likeness([f"R > {row[1]}" for row in rows], [row[2] for row in rows])
+    taken = spread(scores, np.arange(len(rows)), alike, limit, diversity)
     assert len(taken) == len(set(taken.tolist())) == min(limit, len(rows))
     if diversity == 0.0:
         assert taken.tolist() == list(range(len(taken)))
@@ -223,5 +242,5 @@ def test_spreading_keeps_the_best_and_repeats_nothing(
 
 def test_spreading_mixes_categories() -> None:
     scores = np.array([1.0, 0.99, 0.98, 0.9, 0.0])
-    leaves = ["R > A", "R > A", "R > A", "R > B", "R > C"]
-    assert spread(scores, leaves, [""] * 5, 3, 0.5).tolist()[:2] == [0, 3]
+    alike = likeness(["R > A", "R > A", "R > A", "R > B", "R > C"], [""] * 5)
+    assert spread(scores, np.arange(5), alike, 3, 0.5).tolist()[:2] == [0, 3]

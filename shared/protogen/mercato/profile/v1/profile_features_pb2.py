@@ -23,20 +23,19 @@ _sym_db = _symbol_database.Default()
 
 
 from mercato.gateway.v1 import user_event_pb2 as mercato_dot_gateway_dot_v1_dot_user__event__pb2
-from mercato.gateway.v1 import user_profile_pb2 as mercato_dot_gateway_dot_v1_dot_user__profile__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)mercato/profile/v1/profile_features.proto\x12\x12mercato.profile.v1\x1a#mercato/gateway/v1/user_event.proto\x1a%mercato/gateway/v1/user_profile.proto\"\xdf\x02\n\x0fProfileFeatures\x12\r\n\x05known\x18\x01 \x01(\x08\x12\x36\n\tpurchases\x18\x02 \x01(\x0b\x32#.mercato.profile.v1.PurchaseHistory\x12\x36\n\x06recent\x18\x03 \x01(\x0b\x32&.mercato.profile.v1.RecentInteractions\x12\x30\n\ncategories\x18\x04 \x03(\x0b\x32\x1c.mercato.gateway.v1.Affinity\x12,\n\x06\x62rands\x18\x05 \x03(\x0b\x32\x1c.mercato.gateway.v1.Affinity\x12:\n\x0bprice_bands\x18\x06 \x03(\x0b\x32%.mercato.gateway.v1.PriceBandAffinity\x12\x31\n\x07session\x18\x07 \x01(\x0b\x32 .mercato.gateway.v1.SessionState\"\xa9\x01\n\x0fPurchaseHistory\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x12\n\ncategories\x18\x02 \x03(\t\x12\x0e\n\x06\x62rands\x18\x03 \x03(\t\x12\x17\n\x0fproduct_indexes\x18\x04 \x03(\x05\x12\x18\n\x10purchase_times_s\x18\x05 \x03(\x03\x12\x16\n\x0e\x62\x61sket_indexes\x18\x06 \x03(\x05\x12\x12\n\nquantities\x18\x07 \x03(\x05\"x\n\x12RecentInteractions\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x36\n\x0b\x65vent_types\x18\x02 \x03(\x0e\x32!.mercato.gateway.v1.UserEventType\x12\x15\n\revent_times_s\x18\x03 \x03(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)mercato/profile/v1/profile_features.proto\x12\x12mercato.profile.v1\x1a#mercato/gateway/v1/user_event.proto\"\xc0\x01\n\x0fProfileFeatures\x12\r\n\x05known\x18\x01 \x01(\x08\x12\x36\n\tpurchases\x18\x02 \x01(\x0b\x32#.mercato.profile.v1.PurchaseHistory\x12\x36\n\x06recent\x18\x03 \x01(\x0b\x32&.mercato.profile.v1.RecentInteractionsJ\x04\x08\x04\x10\x08R\ncategoriesR\x06\x62randsR\x0bprice_bandsR\x07session\"\xd5\x01\n\x0fPurchaseHistory\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x16\n\x0e\x63\x61tegory_names\x18\x08 \x03(\t\x12\x18\n\x10\x63\x61tegory_indexes\x18\t \x03(\x05\x12\x17\n\x0fproduct_indexes\x18\x04 \x03(\x05\x12\x18\n\x10purchase_times_s\x18\x05 \x03(\x03\x12\x16\n\x0e\x62\x61sket_indexes\x18\x06 \x03(\x05J\x04\x08\x02\x10\x03J\x04\x08\x03\x10\x04J\x04\x08\x07\x10\x08R\ncategoriesR\x06\x62randsR\nquantities\"x\n\x12RecentInteractions\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x36\n\x0b\x65vent_types\x18\x02 \x03(\x0e\x32!.mercato.gateway.v1.UserEventType\x12\x15\n\revent_times_s\x18\x03 \x03(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mercato.profile.v1.profile_features_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PROFILEFEATURES']._serialized_start=142
-  _globals['_PROFILEFEATURES']._serialized_end=493
-  _globals['_PURCHASEHISTORY']._serialized_start=496
-  _globals['_PURCHASEHISTORY']._serialized_end=665
-  _globals['_RECENTINTERACTIONS']._serialized_start=667
-  _globals['_RECENTINTERACTIONS']._serialized_end=787
+  _globals['_PROFILEFEATURES']._serialized_start=103
+  _globals['_PROFILEFEATURES']._serialized_end=295
+  _globals['_PURCHASEHISTORY']._serialized_start=298
+  _globals['_PURCHASEHISTORY']._serialized_end=511
+  _globals['_RECENTINTERACTIONS']._serialized_start=513
+  _globals['_RECENTINTERACTIONS']._serialized_end=633
 # @@protoc_insertion_point(module_scope)

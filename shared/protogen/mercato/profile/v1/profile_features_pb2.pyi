@@ -8,7 +8,6 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from mercato.gateway.v1 import user_event_pb2 as _user_event_pb2
-from mercato.gateway.v1 import user_profile_pb2 as _user_profile_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -29,10 +28,6 @@ class ProfileFeatures(_message.Message):
     KNOWN_FIELD_NUMBER: _builtins.int
     PURCHASES_FIELD_NUMBER: _builtins.int
     RECENT_FIELD_NUMBER: _builtins.int
-    CATEGORIES_FIELD_NUMBER: _builtins.int
-    BRANDS_FIELD_NUMBER: _builtins.int
-    PRICE_BANDS_FIELD_NUMBER: _builtins.int
-    SESSION_FIELD_NUMBER: _builtins.int
     known: _builtins.bool
     """Whether anything is known of the person."""
     @_builtins.property
@@ -43,36 +38,16 @@ class ProfileFeatures(_message.Message):
     def recent(self) -> Global___RecentInteractions:
         """Interactions of all kinds, newest first; at most 200."""
 
-    @_builtins.property
-    def categories(self) -> _containers.RepeatedCompositeFieldContainer[_user_profile_pb2.Affinity]:
-        """Interests in categories, strongest first; at most 50."""
-
-    @_builtins.property
-    def brands(self) -> _containers.RepeatedCompositeFieldContainer[_user_profile_pb2.Affinity]:
-        """Interests in brands, strongest first; at most 50."""
-
-    @_builtins.property
-    def price_bands(self) -> _containers.RepeatedCompositeFieldContainer[_user_profile_pb2.PriceBandAffinity]:
-        """Interests in price bands."""
-
-    @_builtins.property
-    def session(self) -> _user_profile_pb2.SessionState:
-        """The running visit. Unset: none."""
-
     def __init__(
         self,
         *,
         known: _builtins.bool = ...,
         purchases: Global___PurchaseHistory | None = ...,
         recent: Global___RecentInteractions | None = ...,
-        categories: _abc.Iterable[_user_profile_pb2.Affinity] | None = ...,
-        brands: _abc.Iterable[_user_profile_pb2.Affinity] | None = ...,
-        price_bands: _abc.Iterable[_user_profile_pb2.PriceBandAffinity] | None = ...,
-        session: _user_profile_pb2.SessionState | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["purchases", b"purchases", "recent", b"recent", "session", b"session"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["purchases", b"purchases", "recent", b"recent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brands", b"brands", "categories", b"categories", "known", b"known", "price_bands", b"price_bands", "purchases", b"purchases", "recent", b"recent", "session", b"session"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["known", b"known", "purchases", b"purchases", "recent", b"recent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -85,23 +60,22 @@ class PurchaseHistory(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PRODUCT_IDS_FIELD_NUMBER: _builtins.int
-    CATEGORIES_FIELD_NUMBER: _builtins.int
-    BRANDS_FIELD_NUMBER: _builtins.int
+    CATEGORY_NAMES_FIELD_NUMBER: _builtins.int
+    CATEGORY_INDEXES_FIELD_NUMBER: _builtins.int
     PRODUCT_INDEXES_FIELD_NUMBER: _builtins.int
     PURCHASE_TIMES_S_FIELD_NUMBER: _builtins.int
     BASKET_INDEXES_FIELD_NUMBER: _builtins.int
-    QUANTITIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Distinct products."""
 
     @_builtins.property
-    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Distinct products: the category path joined by ` > `; empty when unknown."""
+    def category_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Distinct category paths, joined by ` > `; empty when unknown."""
 
     @_builtins.property
-    def brands(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Distinct products: the brand; empty when unknown."""
+    def category_indexes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Distinct products: position in `category_names`."""
 
     @_builtins.property
     def product_indexes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -115,24 +89,19 @@ class PurchaseHistory(_message.Message):
     def basket_indexes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Row: number of the basket, from 0, oldest first."""
 
-    @_builtins.property
-    def quantities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Row: units."""
-
     def __init__(
         self,
         *,
         product_ids: _abc.Iterable[_builtins.str] | None = ...,
-        categories: _abc.Iterable[_builtins.str] | None = ...,
-        brands: _abc.Iterable[_builtins.str] | None = ...,
+        category_names: _abc.Iterable[_builtins.str] | None = ...,
+        category_indexes: _abc.Iterable[_builtins.int] | None = ...,
         product_indexes: _abc.Iterable[_builtins.int] | None = ...,
         purchase_times_s: _abc.Iterable[_builtins.int] | None = ...,
         basket_indexes: _abc.Iterable[_builtins.int] | None = ...,
-        quantities: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basket_indexes", b"basket_indexes", "brands", b"brands", "categories", b"categories", "product_ids", b"product_ids", "product_indexes", b"product_indexes", "purchase_times_s", b"purchase_times_s", "quantities", b"quantities"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basket_indexes", b"basket_indexes", "category_indexes", b"category_indexes", "category_names", b"category_names", "product_ids", b"product_ids", "product_indexes", b"product_indexes", "purchase_times_s", b"purchase_times_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -11,7 +11,7 @@ from google.protobuf.internal import containers as _containers
 from mercato.gateway.v1 import recommendation_pb2 as _recommendation_pb2
 from mercato.gateway.v1 import recommendation_service_pb2 as _recommendation_service_pb2
 from mercato.profile.v1 import profile_features_pb2 as _profile_features_pb2
-from mercato.retrieval.v1 import retrieval_service_pb2 as _retrieval_service_pb2
+from mercato.retrieval.v1 import candidates_pb2 as _candidates_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -56,7 +56,7 @@ class RankRequest(_message.Message):
         """The person. Unset: not known."""
 
     @_builtins.property
-    def candidates(self) -> _retrieval_service_pb2.CandidateColumns:
+    def candidates(self) -> _candidates_pb2.CandidateColumns:
         """The candidates, as retrieval gave them; at most 10,000."""
 
     @_builtins.property
@@ -83,7 +83,7 @@ class RankRequest(_message.Message):
         self,
         *,
         profile: _profile_features_pb2.ProfileFeatures | None = ...,
-        candidates: _retrieval_service_pb2.CandidateColumns | None = ...,
+        candidates: _candidates_pb2.CandidateColumns | None = ...,
         seed_product_ids: _abc.Iterable[_builtins.str] | None = ...,
         context: _recommendation_pb2.RequestContext | None = ...,
         placement: _recommendation_service_pb2.Placement.ValueType = ...,

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from mercato.gateway.v1 import product_pb2 as _product_pb2
 from mercato.gateway.v1 import recommendation_pb2 as _recommendation_pb2
+from mercato.retrieval.v1 import candidates_pb2 as _candidates_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -444,57 +445,28 @@ class PassageCollection(_message.Message):
 Global___PassageCollection: _TypeAlias = PassageCollection  # noqa: Y015
 
 @_typing.final
-class Seed(_message.Message):
-    """Is a product that stands for the person's interest."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    PRODUCT_ID_FIELD_NUMBER: _builtins.int
-    WEIGHT_FIELD_NUMBER: _builtins.int
-    CONTENT_WEIGHT_FIELD_NUMBER: _builtins.int
-    product_id: _builtins.str
-    """The product."""
-    weight: _builtins.float
-    """Its weight in the channel BOUGHT_TOGETHER."""
-    content_weight: _builtins.float
-    """Its weight in the channel SIMILAR_TO_RECENT. 0: not used there."""
-    def __init__(
-        self,
-        *,
-        product_id: _builtins.str = ...,
-        weight: _builtins.float = ...,
-        content_weight: _builtins.float = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_weight", b"content_weight", "product_id", b"product_id", "weight", b"weight"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Seed: _TypeAlias = Seed  # noqa: Y015
-
-@_typing.final
 class FindCandidatesRequest(_message.Message):
     """Asks for candidates."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SEEDS_FIELD_NUMBER: _builtins.int
-    HISTORY_PRODUCT_IDS_FIELD_NUMBER: _builtins.int
+    EXCLUDE_BOUGHT_FIELD_NUMBER: _builtins.int
     CATEGORIES_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     EXCLUDED_PRODUCT_IDS_FIELD_NUMBER: _builtins.int
     CHANNELS_FIELD_NUMBER: _builtins.int
     CHANNEL_SIZE_FIELD_NUMBER: _builtins.int
+    BUY_AGAIN_SIZE_FIELD_NUMBER: _builtins.int
+    exclude_bought: _builtins.bool
+    """Whether products bought are never candidates."""
     channel_size: _builtins.int
-    """Most candidates a channel, BUY_AGAIN apart. 0: 200. Above 1,000: 1,000."""
+    """Most candidates a channel. 0: 200. Above 2,000: 2,000."""
+    buy_again_size: _builtins.int
+    """Most candidates of BUY_AGAIN, of which a person knows many. 0: as `channel_size`. Above 2,000: 2,000."""
     @_builtins.property
-    def seeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Seed]:
-        """The person's products; at most 2,000."""
-
-    @_builtins.property
-    def history_product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Products that become candidates of the channel BUY_AGAIN if the filter lets them; at most 2,000."""
+    def seeds(self) -> _candidates_pb2.Seeds:
+        """The person's products. Those bought are the channel BUY_AGAIN, strongest weight first."""
 
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -506,7 +478,7 @@ class FindCandidatesRequest(_message.Message):
 
     @_builtins.property
     def excluded_product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Products that are never candidates (the cart, what was bought when only new ones are wanted); at most 5,000."""
+        """Products that are never candidates (the cart, the product on screen); at most 5,000."""
 
     @_builtins.property
     def channels(self) -> _containers.RepeatedScalarFieldContainer[_recommendation_pb2.Channel.ValueType]:
@@ -515,17 +487,18 @@ class FindCandidatesRequest(_message.Message):
     def __init__(
         self,
         *,
-        seeds: _abc.Iterable[Global___Seed] | None = ...,
-        history_product_ids: _abc.Iterable[_builtins.str] | None = ...,
+        seeds: _candidates_pb2.Seeds | None = ...,
+        exclude_bought: _builtins.bool = ...,
         categories: _abc.Iterable[_builtins.str] | None = ...,
         filter: _product_pb2.ProductFilter | None = ...,
         excluded_product_ids: _abc.Iterable[_builtins.str] | None = ...,
         channels: _abc.Iterable[_recommendation_pb2.Channel.ValueType] | None = ...,
         channel_size: _builtins.int = ...,
+        buy_again_size: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "seeds", b"seeds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "channel_size", b"channel_size", "channels", b"channels", "excluded_product_ids", b"excluded_product_ids", "filter", b"filter", "history_product_ids", b"history_product_ids", "seeds", b"seeds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buy_again_size", b"buy_again_size", "categories", b"categories", "channel_size", b"channel_size", "channels", b"channels", "exclude_bought", b"exclude_bought", "excluded_product_ids", b"excluded_product_ids", "filter", b"filter", "seeds", b"seeds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -543,7 +516,7 @@ class FindCandidatesResponse(_message.Message):
     release_id: _builtins.str
     """The release whose lists were used. Empty: none."""
     @_builtins.property
-    def candidates(self) -> Global___CandidateColumns:
+    def candidates(self) -> _candidates_pb2.CandidateColumns:
         """The candidates."""
 
     @_builtins.property
@@ -553,7 +526,7 @@ class FindCandidatesResponse(_message.Message):
     def __init__(
         self,
         *,
-        candidates: Global___CandidateColumns | None = ...,
+        candidates: _candidates_pb2.CandidateColumns | None = ...,
         failed_channels: _abc.Iterable[Global___FailedChannel] | None = ...,
         release_id: _builtins.str = ...,
     ) -> None: ...
@@ -564,84 +537,6 @@ class FindCandidatesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FindCandidatesResponse: _TypeAlias = FindCandidatesResponse  # noqa: Y015
-
-@_typing.final
-class CandidateColumns(_message.Message):
-    """Holds candidates in columns."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    PRODUCT_IDS_FIELD_NUMBER: _builtins.int
-    CATEGORIES_FIELD_NUMBER: _builtins.int
-    BRANDS_FIELD_NUMBER: _builtins.int
-    PRICE_MICROS_FIELD_NUMBER: _builtins.int
-    CHANNEL_MASKS_FIELD_NUMBER: _builtins.int
-    NEIGHBOUR_SCORES_FIELD_NUMBER: _builtins.int
-    NEIGHBOUR_SEEDS_FIELD_NUMBER: _builtins.int
-    CONTENT_SCORES_FIELD_NUMBER: _builtins.int
-    TITLES_FIELD_NUMBER: _builtins.int
-    PUBLISH_TIMES_S_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Candidates, each once."""
-
-    @_builtins.property
-    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The category path joined by ` > `; empty when unknown."""
-
-    @_builtins.property
-    def brands(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The brand; empty when unknown."""
-
-    @_builtins.property
-    def price_micros(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Price in millionths of a unit; -1: unknown."""
-
-    @_builtins.property
-    def channel_masks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Bit c is set when the channel with number c brought the candidate."""
-
-    @_builtins.property
-    def neighbour_scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Weighted sum of the neighbour weights from all seeds; 0: none."""
-
-    @_builtins.property
-    def neighbour_seeds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The seed that contributed most to it, as a position in the request's `seeds`; -1: none."""
-
-    @_builtins.property
-    def content_scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Cosine to the mean vector of the content seeds; 0: not known."""
-
-    @_builtins.property
-    def titles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Title; may be empty."""
-
-    @_builtins.property
-    def publish_times_s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """When the shop began to sell it, seconds since 1970; 0: not known."""
-
-    def __init__(
-        self,
-        *,
-        product_ids: _abc.Iterable[_builtins.str] | None = ...,
-        categories: _abc.Iterable[_builtins.str] | None = ...,
-        brands: _abc.Iterable[_builtins.str] | None = ...,
-        price_micros: _abc.Iterable[_builtins.int] | None = ...,
-        channel_masks: _abc.Iterable[_builtins.int] | None = ...,
-        neighbour_scores: _abc.Iterable[_builtins.float] | None = ...,
-        neighbour_seeds: _abc.Iterable[_builtins.int] | None = ...,
-        content_scores: _abc.Iterable[_builtins.float] | None = ...,
-        titles: _abc.Iterable[_builtins.str] | None = ...,
-        publish_times_s: _abc.Iterable[_builtins.int] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brands", b"brands", "categories", b"categories", "channel_masks", b"channel_masks", "content_scores", b"content_scores", "neighbour_scores", b"neighbour_scores", "neighbour_seeds", b"neighbour_seeds", "price_micros", b"price_micros", "product_ids", b"product_ids", "publish_times_s", b"publish_times_s", "titles", b"titles"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___CandidateColumns: _TypeAlias = CandidateColumns  # noqa: Y015
 
 @_typing.final
 class FailedChannel(_message.Message):
