@@ -66,7 +66,6 @@ def product_from_proto(message: pb.IndexedProduct, position: int) -> IndexedProd
         available=message.available,
         publish_time_s=message.publish_time_s,
         change_number=message.change_number,
-        title=message.title,
         facets=facets_of(Attribute(a.name, tuple(a.texts), tuple(a.numbers)) for a in message.attributes),
     )
     return IndexedProduct(product, vector_from_bytes(message.vector, f"products[{position}].vector"), message.keywords)

@@ -79,7 +79,6 @@ def _indexed(item: IndexedItem) -> pb.IndexedProduct:
         publish_time_s=int(stored.publish_time.timestamp()),
         attributes=filterable(details),
         change_number=stored.change_number,
-        title=basic.title,
     )
 
 

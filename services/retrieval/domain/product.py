@@ -25,7 +25,6 @@ class Product:
     available: bool = True
     publish_time_s: int = 0
     change_number: int = 0
-    title: str = ""
     facets: Facets = field(default_factory=Facets)
 
 

@@ -31,7 +31,6 @@ class ProductTable:
 
     def __init__(self, dimension: int, vector_bytes: int) -> None:
         self.ids: list[str] = []
-        self.titles: list[str] = []
         self.paths, self.brands = PathInterner(), NameInterner()
         self.vectors = VectorRows(dimension, vector_bytes)
         self._rows: dict[str, int] = {}
@@ -109,7 +108,6 @@ class ProductTable:
             available=bool(self._available.values[row]),
             publish_time_s=int(self.publish_times[row]),
             change_number=int(self._changes.values[row]),
-            title=self.titles[row],
             facets=self._facets.get(row),
         )
 
@@ -177,7 +175,6 @@ class ProductTable:
         row = self.size
         self._rows[product.product_id] = row
         self.ids.append(product.product_id)
-        self.titles.append(product.title)
         self._live.append(True)
         self._available.append(product.available)
         self._path_numbers.append(self.paths.number(product.category_path))
@@ -194,7 +191,6 @@ class ProductTable:
         shape = (path, brand, product.publish_time_s)
         if shape != (self.path_numbers[row], self.brand_numbers[row], self.publish_times[row]):
             self.shape_version += 1
-        self.titles[row] = product.title
         self._available.values[row] = product.available
         self._path_numbers.values[row], self._brand_numbers.values[row] = path, brand
         self._prices.values[row] = product.price_micros

@@ -64,7 +64,6 @@ def catalogue(count: int, seed: int = 1) -> list[pb.IndexedProduct]:
             available=chosen.random() < 0.8,
             publish_time_s=1_700_000_000 + number,
             change_number=1,
-            title=f"Article {number}",
             attributes=[
                 product_pb2.ProductAttribute(name="color", texts=chosen.sample(["red", "green", *NASTY], 2)),
                 product_pb2.ProductAttribute(name="size", numbers=[chosen.choice([1.0, 2.5, 40.0]), 7.0]),
@@ -175,9 +174,9 @@ async def test_late_writes_change_nothing(stub: RetrievalServiceStub, tenant: ob
     products = await fill(stub, tenant, 5)
     newer, older = pb.IndexedProduct(), pb.IndexedProduct()
     newer.CopyFrom(products[0])
-    newer.change_number, newer.title, newer.available = 10, "Newer", True
+    newer.change_number, newer.brand, newer.available = 10, "Newer", True
     older.CopyFrom(products[0])
-    older.change_number, older.title = 5, "Older"
+    older.change_number, older.brand = 5, "Older"
     await stub.UpsertProducts(pb.UpsertProductsRequest(products=[newer], model_release=MODEL), metadata=tenant)
     late = await stub.UpsertProducts(pb.UpsertProductsRequest(products=[older], model_release=MODEL), metadata=tenant)
     assert (late.written_count, late.stale_count) == (0, 1)

@@ -17,12 +17,11 @@ from services.retrieval.domain.product import CATEGORY_LEVELS, IndexedProduct, P
 VECTOR, WORDS, WORD_VECTOR = "vector", "keywords", "keyword_vector"
 LONGEST_TEXT = 65_535
 """Bytes that a text field of Milvus holds."""
-_ID, _LABEL, _TITLE = 512, 2_048, 4_096
+_ID, _LABEL = 512, 2_048
 
 FACT_FIELDS = [
     "id",
     "brand",
-    "title",
     "price_micros",
     "available",
     "publish_time_s",
@@ -69,7 +68,6 @@ def product_to_row(item: IndexedProduct, *, words: bool) -> dict[str, Any]:
         "id": product.product_id,
         VECTOR: item.vector,
         "brand": clipped(product.brand, _LABEL),
-        "title": clipped(product.title, _TITLE),
         "price_micros": product.price_micros,
         "available": product.available,
         "publish_time_s": product.publish_time_s,
@@ -95,7 +93,6 @@ def row_to_product(row: Mapping[str, Any]) -> IndexedProduct:
         available=row["available"],
         publish_time_s=row["publish_time_s"],
         change_number=row["change_number"],
-        title=row["title"],
         facets=facets_from_fields(row),
     )
     return IndexedProduct(product, None if vector is None else np.array(vector, np.float32), row.get(WORDS, ""))
@@ -147,7 +144,6 @@ def _product_schema(dimension: int, *, words: bool) -> CollectionSchema:
     for level in range(CATEGORY_LEVELS):
         schema.add_field(category_field(level), DataType.VARCHAR, max_length=_LABEL)
     schema.add_field("brand", DataType.VARCHAR, max_length=_LABEL)
-    schema.add_field("title", DataType.VARCHAR, max_length=_TITLE)
     for field in ("price_micros", "publish_time_s", "change_number"):
         schema.add_field(field, DataType.INT64)
     schema.add_field("available", DataType.BOOL)

@@ -37,7 +37,6 @@ class IndexedProduct(_message.Message):
     PUBLISH_TIME_S_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     CHANGE_NUMBER_FIELD_NUMBER: _builtins.int
-    TITLE_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product."""
     vector: _builtins.bytes
@@ -54,8 +53,6 @@ class IndexedProduct(_message.Message):
     """When the shop began to sell it, seconds since 1970."""
     change_number: _builtins.int
     """Number of the change in the catalogue, growing by product; guards against late writes."""
-    title: _builtins.str
-    """Title, for reasons."""
     @_builtins.property
     def category_path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Category path, root first."""
@@ -77,11 +74,10 @@ class IndexedProduct(_message.Message):
         publish_time_s: _builtins.int = ...,
         attributes: _abc.Iterable[_product_pb2.ProductAttribute] | None = ...,
         change_number: _builtins.int = ...,
-        title: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "available", b"available", "brand", b"brand", "category_path", b"category_path", "change_number", b"change_number", "keywords", b"keywords", "price_micros", b"price_micros", "product_id", b"product_id", "publish_time_s", b"publish_time_s", "title", b"title", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "available", b"available", "brand", b"brand", "category_path", b"category_path", "change_number", b"change_number", "keywords", b"keywords", "price_micros", b"price_micros", "product_id", b"product_id", "publish_time_s", b"publish_time_s", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
