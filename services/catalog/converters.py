@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import money_pb2
 from mercato.catalog.v1 import catalog_service_pb2 as pb
 from mercato.errors.v1 import error_reason_pb2
-from mercato.gateway.v1 import item_result_pb2, product_pb2
+from mercato.gateway.v1 import item_result_pb2, product_pb2, recommendation_service_pb2
 
 from services.catalog.domain import (
     Availability,
@@ -148,3 +148,16 @@ def content_of(stored: StoredProduct) -> Content:
     """Makes content of a stored product again, for a write that changes the offer alone."""
     basic = product_pb2.Product.FromString(stored.basic)
     return Content(stored.product_id, stored.basic, stored.details, tuple(basic.category_path), basic.brand)
+
+
+def similarities_to_proto(
+    others: Sequence[str], similarities: Sequence[tuple[float, float]], model_release: str
+) -> recommendation_service_pb2.CompareProductsResponse:
+    """Writes how alike products are."""
+    return recommendation_service_pb2.CompareProductsResponse(
+        similarities=[
+            recommendation_service_pb2.ProductSimilarity(product_id=product_id, cosine=cosine, pearson=pearson)
+            for product_id, (cosine, pearson) in zip(others, similarities, strict=True)
+        ],
+        model_release=model_release,
+    )

@@ -99,6 +99,11 @@ class ProductEncoder(Protocol):
     async def encode(self, products: Sequence[StoredProduct]) -> tuple[list[bytes], str]:
         """Encodes at most 256 products; returns vectors and the model's release."""
 
+    async def compare(
+        self, product: StoredProduct, others: Sequence[StoredProduct]
+    ) -> tuple[list[tuple[float, float]], str]:
+        """Cosine and Pearson correlation to each of at most 128 others, and the model's release."""
+
 
 class ProductIndex(Protocol):
     """The index of the current tenant. All methods raise Unavailable, FailedPrecondition (MODEL_MISMATCH)."""

@@ -12,6 +12,7 @@ from mercato.catalog.v1 import catalog_service_pb2 as pb
 from mercato.catalog.v1 import catalog_service_pb2_grpc
 
 from services.catalog import batches, converters
+from services.catalog.compare_products import CompareProducts
 from services.catalog.delete_product import DeleteProduct
 from services.catalog.import_products import ImportProducts
 from services.catalog.ports import ProductRepository
@@ -36,6 +37,7 @@ class UseCases:
     update_offers: UpdateOffers
     delete_product: DeleteProduct
     rebuild_index: RebuildIndex
+    compare_products: CompareProducts
     products: ProductRepository
 
 
@@ -95,6 +97,12 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     ) -> AsyncIterator[pb.RebuildIndexResponse]:
         async for index, done, total, active in self._use.rebuild_index(current_tenant()):
             yield pb.RebuildIndexResponse(index=index, done=done, total=total, active=active)
+
+    async def CompareProducts(self, request: pb.CompareProductsRequest, context: Context) -> pb.CompareProductsResponse:
+        asked = request.request
+        others = list(asked.other_product_ids)
+        similarities, release = await self._use.compare_products(current_tenant(), asked.product_id, others)
+        return pb.CompareProductsResponse(response=converters.similarities_to_proto(others, similarities, release))
 
     async def GetCatalogState(self, request: pb.GetCatalogStateRequest, context: Context) -> pb.GetCatalogStateResponse:
         state = await self._use.products.state(current_tenant())

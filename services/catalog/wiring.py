@@ -10,6 +10,7 @@ from mercato.catalog.v1 import catalog_service_pb2, catalog_service_pb2_grpc
 from services.catalog.adapters.encoder import RemoteEncoder
 from services.catalog.adapters.postgres import PostgresProducts
 from services.catalog.adapters.retrieval import RemoteIndex
+from services.catalog.compare_products import CompareProducts
 from services.catalog.converters import content_of
 from services.catalog.delete_product import DeleteProduct
 from services.catalog.import_products import ImportProducts
@@ -50,6 +51,7 @@ async def build(settings: CatalogSettings) -> AsyncIterator[ServiceParts]:
             update_offers=UpdateOffers(products, content_of, waker),
             delete_product=DeleteProduct(products, waker),
             rebuild_index=rebuild,
+            compare_products=CompareProducts(products, systems.encoder),
             products=products,
         )
         yield ServiceParts(

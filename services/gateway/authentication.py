@@ -10,7 +10,7 @@ from shared.context.request import TENANT_METADATA, set_tenant
 from shared.errors.base import PermissionDenied, Unauthenticated
 from shared.server.interceptors.handler import Context, Rpc, RpcInterceptor, metadata_value
 
-READING = ("Get", "List", "BatchGet", "Recommend", "Similar", "Search", "Ask")
+READING = ("Get", "List", "BatchGet", "Recommend", "Similar", "Compare", "Search", "Ask")
 OPERATING = ("OperationsService/", "/ExportUserData", "/EraseUserData")
 
 

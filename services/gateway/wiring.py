@@ -79,7 +79,7 @@ def _servicers(settings: GatewaySettings, stubs: Stubs, lists: ListKeeper) -> tu
         Servicer(
             recommendation_service_pb2.DESCRIPTOR.services_by_name["RecommendationService"],
             recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server,
-            RecommendationServicer(recommend, similar),
+            RecommendationServicer(recommend, similar, stubs.catalog),
         ),
         Servicer(
             search_service_pb2.DESCRIPTOR.services_by_name["SearchService"],

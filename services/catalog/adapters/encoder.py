@@ -34,6 +34,17 @@ class RemoteEncoder:
             response = await self._stub.EncodeProducts(request, timeout=40)
         return [vector.components for vector in response.vectors], response.model_release
 
+    async def compare(
+        self, product: StoredProduct, others: Sequence[StoredProduct]
+    ) -> tuple[list[tuple[float, float]], str]:
+        first = product_text(product)
+        request = pb.CompareProductsRequest(
+            pairs=[pb.ProductPair(first=first, second=product_text(other)) for other in others]
+        )
+        with remote_errors("encoder"):
+            response = await self._stub.CompareProducts(request)
+        return [(one.cosine, one.pearson) for one in response.similarities], response.model_release
+
 
 def product_text(stored: StoredProduct) -> pb.ProductText:
     """What is encoded of a product."""

@@ -1,4 +1,4 @@
-"""``mercato recommend`` and ``mercato similar``."""
+"""``mercato recommend``, ``mercato similar`` and ``mercato compare``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from mercato.gateway.v1.product_service_pb2 import PRODUCT_VIEW_BASIC, BatchGetProductsRequest
 from mercato.gateway.v1.profile_service_pb2 import GetUserProfileRequest
 from mercato.gateway.v1.recommendation_service_pb2 import (
+    CompareProductsRequest,
     Placement,
     RecommendRequest,
     SimilarProductsRequest,
@@ -41,6 +42,7 @@ def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command("recommend")(recommend)
     app.command("similar")(similar)
+    app.command("compare")(compare)
 
 
 def recommend(
@@ -103,6 +105,33 @@ def similar(
         titles = await titles_of(gateway, [product])
         show_ranked(out, f"Similar to {titles.get(product, product)}", answer.results)
         show_missing(out, answer.missing_stages)
+
+    with_gateway(settings, work)
+
+
+def compare(
+    context: typer.Context,
+    product: Annotated[str, typer.Argument(help="The product.")],
+    others: Annotated[list[str], typer.Argument(help="Products to compare it with.")],
+) -> None:
+    """Show how alike products are by the meaning of their texts: cosine similarity and Pearson correlation."""
+    settings = settings_of(context)
+    request = CompareProductsRequest(product_id=product, other_product_ids=others)
+
+    async def work(gateway: Gateway) -> None:
+        answer = await gateway.call(gateway.recommendations.CompareProducts, request)
+        if settings.json:
+            show_json(answer)
+            return
+        titles = await titles_of(gateway, [product, *others])
+        rows = [
+            (one.product_id, titles.get(one.product_id, ""), f"{one.cosine:.3f}", f"{one.pearson:.3f}")
+            for one in sorted(answer.similarities, key=lambda one: -one.cosine)
+        ]
+        columns = ("product", "title", "cosine", "Pearson")
+        out = console()
+        out.print(table(f"Compared with {titles.get(product, product)}", columns, rows, right=("cosine", "Pearson")))
+        out.print(f"model {answer.model_release}", style="dim")
 
     with_gateway(settings, work)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import grpc
+from mercato.catalog.v1 import catalog_service_pb2
+from mercato.catalog.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from mercato.gateway.v1 import (
     recommendation_service_pb2,
     recommendation_service_pb2_grpc,
@@ -15,6 +17,7 @@ from mercato.gateway.v1 import (
 from services.gateway.recommend import Recommend
 from services.gateway.search import Search
 from services.gateway.similar import SimilarProducts
+from shared.client.failures import remote_errors
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -22,9 +25,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServiceServicer):
     """Recommends."""
 
-    def __init__(self, recommend: Recommend, similar: SimilarProducts) -> None:
+    def __init__(self, recommend: Recommend, similar: SimilarProducts, catalog: CatalogServiceStub) -> None:
         self._recommend = recommend
         self._similar = similar
+        self._catalog = catalog
 
     async def Recommend(
         self, request: recommendation_service_pb2.RecommendRequest, context: Context
@@ -35,6 +39,13 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         self, request: recommendation_service_pb2.SimilarProductsRequest, context: Context
     ) -> recommendation_service_pb2.SimilarProductsResponse:
         return await self._similar(request)
+
+    async def CompareProducts(
+        self, request: recommendation_service_pb2.CompareProductsRequest, context: Context
+    ) -> recommendation_service_pb2.CompareProductsResponse:
+        wanted = catalog_service_pb2.CompareProductsRequest(request=request)
+        with remote_errors("catalog"):
+            return (await self._catalog.CompareProducts(wanted)).response
 
 
 class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):

@@ -31,6 +31,13 @@ class FakeEncoder(ProductEncoder):
         self.encoded += [product.product_id for product in products]
         return [b"\0\0\x80\x3f"] * len(products), self.release
 
+    async def compare(
+        self, product: StoredProduct, others: Sequence[StoredProduct]
+    ) -> tuple[list[tuple[float, float]], str]:
+        if self.down:
+            raise Unavailable("encoder")
+        return [(float(product == other), float(product == other)) for other in others], self.release
+
 
 class FakeIndex(ProductIndex):
     """Products by index name."""

@@ -8,14 +8,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import grpc
+import psutil
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from mercato.catalog.v1 import catalog_service_pb2 as pb
 from mercato.catalog.v1 import catalog_service_pb2_grpc
 from mercato.errors.v1 import error_reason_pb2 as reasons
-from mercato.gateway.v1 import product_pb2
+from mercato.gateway.v1 import product_pb2, recommendation_service_pb2
 
 from services.catalog.adapters.postgres import PostgresProducts
+from services.catalog.compare_products import CompareProducts
 from services.catalog.converters import content_of
 from services.catalog.delete_product import DeleteProduct
 from services.catalog.import_products import ImportProducts
@@ -27,11 +29,13 @@ from services.catalog.servicer import CatalogServicer, UseCases
 from services.catalog.update_offers import UpdateOffers
 from services.catalog.update_product import UpdateProduct
 from services.catalog.waker import Waker
+from shared.errors.reasons import Reason
 from shared.postgres.migrations import migrate
 from shared.postgres.pool import open_pool
 from shared.server.bootstrap import serve_in_process
 from shared.server.parts import ServiceParts, Servicer
 from tests.fakes.catalog.index import FakeEncoder, FakeIndex
+from tests.suites.errors import reason_of
 
 
 @dataclass
@@ -72,6 +76,7 @@ async def open_shop(dsn: str) -> AsyncIterator[Shop]:
             UpdateOffers(products, content_of, waker),
             DeleteProduct(products, waker),
             rebuild,
+            CompareProducts(products, encoder),
             products,
         )
         servicer = Servicer(
@@ -337,6 +342,23 @@ async def test_tenants_do_not_see_each_other(shop: Shop) -> None:
     assert (await shop.state()).product_count == 1
 
 
+async def test_products_are_compared_by_what_is_stored(shop: Shop) -> None:
+    await shop.import_all([product(1), product(2), product(3)])
+    asked = recommendation_service_pb2.CompareProductsRequest(
+        product_id="p000001", other_product_ids=["p000003", "p000001", "p000003"]
+    )
+    found = (await shop.stub.CompareProducts(pb.CompareProductsRequest(request=asked))).response
+    assert [(one.product_id, one.cosine) for one in found.similarities] == [
+        ("p000003", 0.0),
+        ("p000001", 1.0),
+        ("p000003", 0.0),
+    ]
+    asked.other_product_ids.append("nowhere")
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await shop.stub.CompareProducts(pb.CompareProductsRequest(request=asked))
+    assert (raised.value.code(), reason_of(raised.value)) == (grpc.StatusCode.NOT_FOUND, Reason.PRODUCT_NOT_FOUND)
+
+
 async def test_overlapping_imports_do_not_deadlock(shop: Shop) -> None:
     forwards = [product(n, title=f"A{n}") for n in range(200)]
     backwards = [product(n, title=f"B{n}") for n in reversed(range(200))]
@@ -348,3 +370,20 @@ async def until(condition: Callable[[], object], seconds: float = 20) -> None:
     async with asyncio.timeout(seconds):
         while not await condition():  # type: ignore[misc]
             await asyncio.sleep(0.05)
+
+
+async def test_a_hundred_thousand_products_in_one_stream_take_no_more_memory_than_the_first(shop: Shop) -> None:
+    process, seen = psutil.Process(), dict[int, int]()
+
+    async def requests() -> AsyncIterator[pb.ImportProductsRequest]:
+        for batch in range(200):
+            yield pb.ImportProductsRequest(products=[product(batch * 500 + n) for n in range(500)])
+
+    created = 0
+    async for response in shop.stub.ImportProducts(requests()):
+        created += response.created_count
+        if response.batch_index in (39, 199):
+            seen[response.batch_index] = process.memory_info().rss
+    assert created == 100_000
+    assert (await shop.state()).product_count == 100_000
+    assert seen[199] - seen[39] < 64 * 1024**2, "what comes after the first fifth costs no memory that stays"

@@ -26,9 +26,10 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from mercato.gateway.v1 import item_result_pb2 as mercato_dot_gateway_dot_v1_dot_item__result__pb2
 from mercato.gateway.v1 import product_pb2 as mercato_dot_gateway_dot_v1_dot_product__pb2
+from mercato.gateway.v1 import recommendation_service_pb2 as mercato_dot_gateway_dot_v1_dot_recommendation__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(mercato/catalog/v1/catalog_service.proto\x12\x12mercato.catalog.v1\x1a\x1b\x62uf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a$mercato/gateway/v1/item_result.proto\x1a mercato/gateway/v1/product.proto\"X\n\x15ImportProductsRequest\x12?\n\x08products\x18\x01 \x03(\x0b\x32\x1b.mercato.gateway.v1.ProductB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"\xa5\x01\n\x16ImportProductsResponse\x12\x13\n\x0b\x62\x61tch_index\x18\x01 \x01(\x03\x12\x15\n\rcreated_count\x18\x02 \x01(\x05\x12\x15\n\rupdated_count\x18\x03 \x01(\x05\x12\x17\n\x0funchanged_count\x18\x04 \x01(\x05\x12/\n\x08rejected\x18\x05 \x03(\x0b\x32\x1d.mercato.gateway.v1.ItemError\"J\n\x17\x42\x61tchGetProductsRequest\x12 \n\x0bproduct_ids\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12\r\n\x05\x62\x61sic\x18\x02 \x01(\x08\"f\n\x18\x42\x61tchGetProductsResponse\x12-\n\x08products\x18\x01 \x03(\x0b\x32\x1b.mercato.gateway.v1.Product\x12\x1b\n\x13missing_product_ids\x18\x02 \x03(\t\"8\n\x14\x42\x61tchGetFactsRequest\x12 \n\x0bproduct_ids\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x88\'\"\xa4\x01\n\x15\x42\x61tchGetFactsResponse\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x38\n\x0e\x63\x61tegory_paths\x18\x02 \x03(\x0b\x32 .mercato.catalog.v1.CategoryPath\x12\x0e\n\x06\x62rands\x18\x03 \x03(\t\x12\x14\n\x0cprice_micros\x18\x04 \x03(\x03\x12\x16\n\x0e\x63urrency_codes\x18\x05 \x03(\t\"\x1e\n\x0c\x43\x61tegoryPath\x12\x0e\n\x06levels\x18\x01 \x03(\t\"z\n\x13ListProductsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x1a\n\x08\x63\x61tegory\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\r\n\x05\x62\x61sic\x18\x04 \x01(\x08\"^\n\x14ListProductsResponse\x12-\n\x08products\x18\x01 \x03(\x0b\x32\x1b.mercato.gateway.v1.Product\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xed\x01\n\x14UpdateProductRequest\x12\x34\n\x07product\x18\x01 \x01(\x0b\x32\x1b.mercato.gateway.v1.ProductB\x06\xbaH\x03\xd8\x01\x03\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask:n\xbaHk\x1ai\n\x11update.product_id\x12 product.product_id must be given\x1a\x32has(this.product) && this.product.product_id != \'\'\"E\n\x15UpdateProductResponse\x12,\n\x07product\x18\x01 \x01(\x0b\x32\x1b.mercato.gateway.v1.Product\"Y\n\x13UpdateOffersRequest\x12\x42\n\x06offers\x18\x01 \x03(\x0b\x32 .mercato.gateway.v1.ProductOfferB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"^\n\x14UpdateOffersResponse\x12\x15\n\rupdated_count\x18\x01 \x01(\x05\x12/\n\x08rejected\x18\x02 \x03(\x0b\x32\x1d.mercato.gateway.v1.ItemError\"M\n\x14\x44\x65leteProductRequest\x12\x1e\n\nproduct_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"\x17\n\x15\x44\x65leteProductResponse\"\x15\n\x13RebuildIndexRequest\"R\n\x14RebuildIndexResponse\x12\r\n\x05index\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x03\x12\r\n\x05total\x18\x03 \x01(\x03\x12\x0e\n\x06\x61\x63tive\x18\x04 \x01(\x08\"\x18\n\x16GetCatalogStateRequest\"f\n\x17GetCatalogStateResponse\x12\x15\n\rproduct_count\x18\x01 \x01(\x03\x12\x17\n\x0funindexed_count\x18\x02 \x01(\x03\x12\x1b\n\x13oldest_change_age_s\x18\x03 \x01(\x01\x32\xb5\x07\n\x0e\x43\x61talogService\x12k\n\x0eImportProducts\x12).mercato.catalog.v1.ImportProductsRequest\x1a*.mercato.catalog.v1.ImportProductsResponse(\x01\x30\x01\x12m\n\x10\x42\x61tchGetProducts\x12+.mercato.catalog.v1.BatchGetProductsRequest\x1a,.mercato.catalog.v1.BatchGetProductsResponse\x12\x64\n\rBatchGetFacts\x12(.mercato.catalog.v1.BatchGetFactsRequest\x1a).mercato.catalog.v1.BatchGetFactsResponse\x12\x61\n\x0cListProducts\x12\'.mercato.catalog.v1.ListProductsRequest\x1a(.mercato.catalog.v1.ListProductsResponse\x12\x64\n\rUpdateProduct\x12(.mercato.catalog.v1.UpdateProductRequest\x1a).mercato.catalog.v1.UpdateProductResponse\x12\x61\n\x0cUpdateOffers\x12\'.mercato.catalog.v1.UpdateOffersRequest\x1a(.mercato.catalog.v1.UpdateOffersResponse\x12\x64\n\rDeleteProduct\x12(.mercato.catalog.v1.DeleteProductRequest\x1a).mercato.catalog.v1.DeleteProductResponse\x12\x63\n\x0cRebuildIndex\x12\'.mercato.catalog.v1.RebuildIndexRequest\x1a(.mercato.catalog.v1.RebuildIndexResponse0\x01\x12j\n\x0fGetCatalogState\x12*.mercato.catalog.v1.GetCatalogStateRequest\x1a+.mercato.catalog.v1.GetCatalogStateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(mercato/catalog/v1/catalog_service.proto\x12\x12mercato.catalog.v1\x1a\x1b\x62uf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a$mercato/gateway/v1/item_result.proto\x1a mercato/gateway/v1/product.proto\x1a/mercato/gateway/v1/recommendation_service.proto\"X\n\x15ImportProductsRequest\x12?\n\x08products\x18\x01 \x03(\x0b\x32\x1b.mercato.gateway.v1.ProductB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"\xa5\x01\n\x16ImportProductsResponse\x12\x13\n\x0b\x62\x61tch_index\x18\x01 \x01(\x03\x12\x15\n\rcreated_count\x18\x02 \x01(\x05\x12\x15\n\rupdated_count\x18\x03 \x01(\x05\x12\x17\n\x0funchanged_count\x18\x04 \x01(\x05\x12/\n\x08rejected\x18\x05 \x03(\x0b\x32\x1d.mercato.gateway.v1.ItemError\"J\n\x17\x42\x61tchGetProductsRequest\x12 \n\x0bproduct_ids\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12\r\n\x05\x62\x61sic\x18\x02 \x01(\x08\"f\n\x18\x42\x61tchGetProductsResponse\x12-\n\x08products\x18\x01 \x03(\x0b\x32\x1b.mercato.gateway.v1.Product\x12\x1b\n\x13missing_product_ids\x18\x02 \x03(\t\"8\n\x14\x42\x61tchGetFactsRequest\x12 \n\x0bproduct_ids\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x88\'\"\xa4\x01\n\x15\x42\x61tchGetFactsResponse\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x38\n\x0e\x63\x61tegory_paths\x18\x02 \x03(\x0b\x32 .mercato.catalog.v1.CategoryPath\x12\x0e\n\x06\x62rands\x18\x03 \x03(\t\x12\x14\n\x0cprice_micros\x18\x04 \x03(\x03\x12\x16\n\x0e\x63urrency_codes\x18\x05 \x03(\t\"\x1e\n\x0c\x43\x61tegoryPath\x12\x0e\n\x06levels\x18\x01 \x03(\t\"z\n\x13ListProductsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x1a\n\x08\x63\x61tegory\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\r\n\x05\x62\x61sic\x18\x04 \x01(\x08\"^\n\x14ListProductsResponse\x12-\n\x08products\x18\x01 \x03(\x0b\x32\x1b.mercato.gateway.v1.Product\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xed\x01\n\x14UpdateProductRequest\x12\x34\n\x07product\x18\x01 \x01(\x0b\x32\x1b.mercato.gateway.v1.ProductB\x06\xbaH\x03\xd8\x01\x03\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask:n\xbaHk\x1ai\n\x11update.product_id\x12 product.product_id must be given\x1a\x32has(this.product) && this.product.product_id != \'\'\"E\n\x15UpdateProductResponse\x12,\n\x07product\x18\x01 \x01(\x0b\x32\x1b.mercato.gateway.v1.Product\"Y\n\x13UpdateOffersRequest\x12\x42\n\x06offers\x18\x01 \x03(\x0b\x32 .mercato.gateway.v1.ProductOfferB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"^\n\x14UpdateOffersResponse\x12\x15\n\rupdated_count\x18\x01 \x01(\x05\x12/\n\x08rejected\x18\x02 \x03(\x0b\x32\x1d.mercato.gateway.v1.ItemError\"M\n\x14\x44\x65leteProductRequest\x12\x1e\n\nproduct_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"\x17\n\x15\x44\x65leteProductResponse\"\x15\n\x13RebuildIndexRequest\"R\n\x14RebuildIndexResponse\x12\r\n\x05index\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x03\x12\r\n\x05total\x18\x03 \x01(\x03\x12\x0e\n\x06\x61\x63tive\x18\x04 \x01(\x08\"]\n\x16\x43ompareProductsRequest\x12\x43\n\x07request\x18\x01 \x01(\x0b\x32*.mercato.gateway.v1.CompareProductsRequestB\x06\xbaH\x03\xc8\x01\x01\"X\n\x17\x43ompareProductsResponse\x12=\n\x08response\x18\x01 \x01(\x0b\x32+.mercato.gateway.v1.CompareProductsResponse\"\x18\n\x16GetCatalogStateRequest\"f\n\x17GetCatalogStateResponse\x12\x15\n\rproduct_count\x18\x01 \x01(\x03\x12\x17\n\x0funindexed_count\x18\x02 \x01(\x03\x12\x1b\n\x13oldest_change_age_s\x18\x03 \x01(\x01\x32\xa1\x08\n\x0e\x43\x61talogService\x12k\n\x0eImportProducts\x12).mercato.catalog.v1.ImportProductsRequest\x1a*.mercato.catalog.v1.ImportProductsResponse(\x01\x30\x01\x12m\n\x10\x42\x61tchGetProducts\x12+.mercato.catalog.v1.BatchGetProductsRequest\x1a,.mercato.catalog.v1.BatchGetProductsResponse\x12\x64\n\rBatchGetFacts\x12(.mercato.catalog.v1.BatchGetFactsRequest\x1a).mercato.catalog.v1.BatchGetFactsResponse\x12\x61\n\x0cListProducts\x12\'.mercato.catalog.v1.ListProductsRequest\x1a(.mercato.catalog.v1.ListProductsResponse\x12\x64\n\rUpdateProduct\x12(.mercato.catalog.v1.UpdateProductRequest\x1a).mercato.catalog.v1.UpdateProductResponse\x12\x61\n\x0cUpdateOffers\x12\'.mercato.catalog.v1.UpdateOffersRequest\x1a(.mercato.catalog.v1.UpdateOffersResponse\x12\x64\n\rDeleteProduct\x12(.mercato.catalog.v1.DeleteProductRequest\x1a).mercato.catalog.v1.DeleteProductResponse\x12\x63\n\x0cRebuildIndex\x12\'.mercato.catalog.v1.RebuildIndexRequest\x1a(.mercato.catalog.v1.RebuildIndexResponse0\x01\x12j\n\x0f\x43ompareProducts\x12*.mercato.catalog.v1.CompareProductsRequest\x1a+.mercato.catalog.v1.CompareProductsResponse\x12j\n\x0fGetCatalogState\x12*.mercato.catalog.v1.GetCatalogStateRequest\x1a+.mercato.catalog.v1.GetCatalogStateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,44 +56,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEOFFERSREQUEST'].fields_by_name['offers']._serialized_options = b'\272H\r\222\001\n\010\001\020\350\007\"\003\330\001\003'
   _globals['_DELETEPRODUCTREQUEST'].fields_by_name['product_id']._loaded_options = None
   _globals['_DELETEPRODUCTREQUEST'].fields_by_name['product_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
-  _globals['_IMPORTPRODUCTSREQUEST']._serialized_start=199
-  _globals['_IMPORTPRODUCTSREQUEST']._serialized_end=287
-  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_start=290
-  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_end=455
-  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_start=457
-  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_end=531
-  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_start=533
-  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_end=635
-  _globals['_BATCHGETFACTSREQUEST']._serialized_start=637
-  _globals['_BATCHGETFACTSREQUEST']._serialized_end=693
-  _globals['_BATCHGETFACTSRESPONSE']._serialized_start=696
-  _globals['_BATCHGETFACTSRESPONSE']._serialized_end=860
-  _globals['_CATEGORYPATH']._serialized_start=862
-  _globals['_CATEGORYPATH']._serialized_end=892
-  _globals['_LISTPRODUCTSREQUEST']._serialized_start=894
-  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1016
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1018
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=1112
-  _globals['_UPDATEPRODUCTREQUEST']._serialized_start=1115
-  _globals['_UPDATEPRODUCTREQUEST']._serialized_end=1352
-  _globals['_UPDATEPRODUCTRESPONSE']._serialized_start=1354
-  _globals['_UPDATEPRODUCTRESPONSE']._serialized_end=1423
-  _globals['_UPDATEOFFERSREQUEST']._serialized_start=1425
-  _globals['_UPDATEOFFERSREQUEST']._serialized_end=1514
-  _globals['_UPDATEOFFERSRESPONSE']._serialized_start=1516
-  _globals['_UPDATEOFFERSRESPONSE']._serialized_end=1610
-  _globals['_DELETEPRODUCTREQUEST']._serialized_start=1612
-  _globals['_DELETEPRODUCTREQUEST']._serialized_end=1689
-  _globals['_DELETEPRODUCTRESPONSE']._serialized_start=1691
-  _globals['_DELETEPRODUCTRESPONSE']._serialized_end=1714
-  _globals['_REBUILDINDEXREQUEST']._serialized_start=1716
-  _globals['_REBUILDINDEXREQUEST']._serialized_end=1737
-  _globals['_REBUILDINDEXRESPONSE']._serialized_start=1739
-  _globals['_REBUILDINDEXRESPONSE']._serialized_end=1821
-  _globals['_GETCATALOGSTATEREQUEST']._serialized_start=1823
-  _globals['_GETCATALOGSTATEREQUEST']._serialized_end=1847
-  _globals['_GETCATALOGSTATERESPONSE']._serialized_start=1849
-  _globals['_GETCATALOGSTATERESPONSE']._serialized_end=1951
-  _globals['_CATALOGSERVICE']._serialized_start=1954
-  _globals['_CATALOGSERVICE']._serialized_end=2903
+  _globals['_COMPAREPRODUCTSREQUEST'].fields_by_name['request']._loaded_options = None
+  _globals['_COMPAREPRODUCTSREQUEST'].fields_by_name['request']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_IMPORTPRODUCTSREQUEST']._serialized_start=248
+  _globals['_IMPORTPRODUCTSREQUEST']._serialized_end=336
+  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_start=339
+  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_end=504
+  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_start=506
+  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_end=580
+  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_start=582
+  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_end=684
+  _globals['_BATCHGETFACTSREQUEST']._serialized_start=686
+  _globals['_BATCHGETFACTSREQUEST']._serialized_end=742
+  _globals['_BATCHGETFACTSRESPONSE']._serialized_start=745
+  _globals['_BATCHGETFACTSRESPONSE']._serialized_end=909
+  _globals['_CATEGORYPATH']._serialized_start=911
+  _globals['_CATEGORYPATH']._serialized_end=941
+  _globals['_LISTPRODUCTSREQUEST']._serialized_start=943
+  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1065
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1067
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=1161
+  _globals['_UPDATEPRODUCTREQUEST']._serialized_start=1164
+  _globals['_UPDATEPRODUCTREQUEST']._serialized_end=1401
+  _globals['_UPDATEPRODUCTRESPONSE']._serialized_start=1403
+  _globals['_UPDATEPRODUCTRESPONSE']._serialized_end=1472
+  _globals['_UPDATEOFFERSREQUEST']._serialized_start=1474
+  _globals['_UPDATEOFFERSREQUEST']._serialized_end=1563
+  _globals['_UPDATEOFFERSRESPONSE']._serialized_start=1565
+  _globals['_UPDATEOFFERSRESPONSE']._serialized_end=1659
+  _globals['_DELETEPRODUCTREQUEST']._serialized_start=1661
+  _globals['_DELETEPRODUCTREQUEST']._serialized_end=1738
+  _globals['_DELETEPRODUCTRESPONSE']._serialized_start=1740
+  _globals['_DELETEPRODUCTRESPONSE']._serialized_end=1763
+  _globals['_REBUILDINDEXREQUEST']._serialized_start=1765
+  _globals['_REBUILDINDEXREQUEST']._serialized_end=1786
+  _globals['_REBUILDINDEXRESPONSE']._serialized_start=1788
+  _globals['_REBUILDINDEXRESPONSE']._serialized_end=1870
+  _globals['_COMPAREPRODUCTSREQUEST']._serialized_start=1872
+  _globals['_COMPAREPRODUCTSREQUEST']._serialized_end=1965
+  _globals['_COMPAREPRODUCTSRESPONSE']._serialized_start=1967
+  _globals['_COMPAREPRODUCTSRESPONSE']._serialized_end=2055
+  _globals['_GETCATALOGSTATEREQUEST']._serialized_start=2057
+  _globals['_GETCATALOGSTATEREQUEST']._serialized_end=2081
+  _globals['_GETCATALOGSTATERESPONSE']._serialized_start=2083
+  _globals['_GETCATALOGSTATERESPONSE']._serialized_end=2185
+  _globals['_CATALOGSERVICE']._serialized_start=2188
+  _globals['_CATALOGSERVICE']._serialized_end=3245
 # @@protoc_insertion_point(module_scope)

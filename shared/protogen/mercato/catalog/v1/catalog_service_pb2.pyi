@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from mercato.gateway.v1 import item_result_pb2 as _item_result_pb2
 from mercato.gateway.v1 import product_pb2 as _product_pb2
+from mercato.gateway.v1 import recommendation_service_pb2 as _recommendation_service_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -500,6 +501,54 @@ class RebuildIndexResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RebuildIndexResponse: _TypeAlias = RebuildIndexResponse  # noqa: Y015
+
+@_typing.final
+class CompareProductsRequest(_message.Message):
+    """Asks how alike one product is to others."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def request(self) -> _recommendation_service_pb2.CompareProductsRequest:
+        """What is asked."""
+
+    def __init__(
+        self,
+        *,
+        request: _recommendation_service_pb2.CompareProductsRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareProductsRequest: _TypeAlias = CompareProductsRequest  # noqa: Y015
+
+@_typing.final
+class CompareProductsResponse(_message.Message):
+    """Says how alike the products are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def response(self) -> _recommendation_service_pb2.CompareProductsResponse:
+        """The answer."""
+
+    def __init__(
+        self,
+        *,
+        response: _recommendation_service_pb2.CompareProductsResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareProductsResponse: _TypeAlias = CompareProductsResponse  # noqa: Y015
 
 @_typing.final
 class GetCatalogStateRequest(_message.Message):

@@ -76,6 +76,11 @@ class CatalogServiceStub:
                 request_serializer=mercato_dot_catalog_dot_v1_dot_catalog__service__pb2.RebuildIndexRequest.SerializeToString,
                 response_deserializer=mercato_dot_catalog_dot_v1_dot_catalog__service__pb2.RebuildIndexResponse.FromString,
                 _registered_method=True)
+        self.CompareProducts = channel.unary_unary(
+                '/mercato.catalog.v1.CatalogService/CompareProducts',
+                request_serializer=mercato_dot_catalog_dot_v1_dot_catalog__service__pb2.CompareProductsRequest.SerializeToString,
+                response_deserializer=mercato_dot_catalog_dot_v1_dot_catalog__service__pb2.CompareProductsResponse.FromString,
+                _registered_method=True)
         self.GetCatalogState = channel.unary_unary(
                 '/mercato.catalog.v1.CatalogService/GetCatalogState',
                 request_serializer=mercato_dot_catalog_dot_v1_dot_catalog__service__pb2.GetCatalogStateRequest.SerializeToString,
@@ -160,6 +165,15 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CompareProducts(self, request, context):
+        """Compares products by the same texts that are indexed. Asks the encoder.
+
+        Errors: NOT_FOUND (PRODUCT_NOT_FOUND), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCatalogState(self, request, context):
         """Says how many products there are and how many changes wait for the index.
 
@@ -211,6 +225,11 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.RebuildIndex,
                     request_deserializer=mercato_dot_catalog_dot_v1_dot_catalog__service__pb2.RebuildIndexRequest.FromString,
                     response_serializer=mercato_dot_catalog_dot_v1_dot_catalog__service__pb2.RebuildIndexResponse.SerializeToString,
+            ),
+            'CompareProducts': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareProducts,
+                    request_deserializer=mercato_dot_catalog_dot_v1_dot_catalog__service__pb2.CompareProductsRequest.FromString,
+                    response_serializer=mercato_dot_catalog_dot_v1_dot_catalog__service__pb2.CompareProductsResponse.SerializeToString,
             ),
             'GetCatalogState': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCatalogState,
@@ -436,6 +455,33 @@ class CatalogService:
             '/mercato.catalog.v1.CatalogService/RebuildIndex',
             mercato_dot_catalog_dot_v1_dot_catalog__service__pb2.RebuildIndexRequest.SerializeToString,
             mercato_dot_catalog_dot_v1_dot_catalog__service__pb2.RebuildIndexResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareProducts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.catalog.v1.CatalogService/CompareProducts',
+            mercato_dot_catalog_dot_v1_dot_catalog__service__pb2.CompareProductsRequest.SerializeToString,
+            mercato_dot_catalog_dot_v1_dot_catalog__service__pb2.CompareProductsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -58,6 +58,11 @@ class CatalogServiceStub:
 
     Errors: FAILED_PRECONDITION (one is being built), UNAVAILABLE.
     """
+    CompareProducts: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.CompareProductsRequest, _catalog_service_pb2.CompareProductsResponse]
+    """Compares products by the same texts that are indexed. Asks the encoder.
+
+    Errors: NOT_FOUND (PRODUCT_NOT_FOUND), UNAVAILABLE.
+    """
     GetCatalogState: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.GetCatalogStateRequest, _catalog_service_pb2.GetCatalogStateResponse]
     """Says how many products there are and how many changes wait for the index.
 
@@ -155,6 +160,17 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         """Builds a new index from the catalogue beside the one in use, then moves the alias. Streams progress.
 
         Errors: FAILED_PRECONDITION (one is being built), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def CompareProducts(
+        self,
+        request: _catalog_service_pb2.CompareProductsRequest,
+        context: _aio.ServicerContext[_catalog_service_pb2.CompareProductsRequest, _abc.Awaitable[_catalog_service_pb2.CompareProductsResponse]],
+    ) -> _abc.Awaitable[_catalog_service_pb2.CompareProductsResponse]:
+        """Compares products by the same texts that are indexed. Asks the encoder.
+
+        Errors: NOT_FOUND (PRODUCT_NOT_FOUND), UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -228,3 +228,89 @@ class SimilarProductsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SimilarProductsResponse: _TypeAlias = SimilarProductsResponse  # noqa: Y015
+
+@_typing.final
+class CompareProductsRequest(_message.Message):
+    """Asks how alike one product is to others."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    OTHER_PRODUCT_IDS_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """The product."""
+    @_builtins.property
+    def other_product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to 100 products to compare it with."""
+
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        other_product_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["other_product_ids", b"other_product_ids", "product_id", b"product_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareProductsRequest: _TypeAlias = CompareProductsRequest  # noqa: Y015
+
+@_typing.final
+class CompareProductsResponse(_message.Message):
+    """Says how alike the products are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIMILARITIES_FIELD_NUMBER: _builtins.int
+    MODEL_RELEASE_FIELD_NUMBER: _builtins.int
+    model_release: _builtins.str
+    """Release of the model that made the vectors; numbers of different releases cannot be compared."""
+    @_builtins.property
+    def similarities(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProductSimilarity]:
+        """One for each of `other_product_ids`, in their order."""
+
+    def __init__(
+        self,
+        *,
+        similarities: _abc.Iterable[Global___ProductSimilarity] | None = ...,
+        model_release: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_release", b"model_release", "similarities", b"similarities"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareProductsResponse: _TypeAlias = CompareProductsResponse  # noqa: Y015
+
+@_typing.final
+class ProductSimilarity(_message.Message):
+    """Is how alike two products are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    COSINE_FIELD_NUMBER: _builtins.int
+    PEARSON_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """The other product."""
+    cosine: _builtins.float
+    """Cosine similarity, from -1 to 1."""
+    pearson: _builtins.float
+    """Pearson correlation over the dimensions, from -1 to 1."""
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        cosine: _builtins.float = ...,
+        pearson: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosine", b"cosine", "pearson", b"pearson", "product_id", b"product_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProductSimilarity: _TypeAlias = ProductSimilarity  # noqa: Y015

@@ -45,6 +45,11 @@ class RecommendationServiceStub:
                 request_serializer=mercato_dot_gateway_dot_v1_dot_recommendation__service__pb2.SimilarProductsRequest.SerializeToString,
                 response_deserializer=mercato_dot_gateway_dot_v1_dot_recommendation__service__pb2.SimilarProductsResponse.FromString,
                 _registered_method=True)
+        self.CompareProducts = channel.unary_unary(
+                '/mercato.gateway.v1.RecommendationService/CompareProducts',
+                request_serializer=mercato_dot_gateway_dot_v1_dot_recommendation__service__pb2.CompareProductsRequest.SerializeToString,
+                response_deserializer=mercato_dot_gateway_dot_v1_dot_recommendation__service__pb2.CompareProductsResponse.FromString,
+                _registered_method=True)
 
 
 class RecommendationServiceServicer:
@@ -70,6 +75,16 @@ class RecommendationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CompareProducts(self, request, context):
+        """Says how alike one product is to others by the meaning of their texts, for example to find duplicates and variants. Cosine similarity is the
+        inner product of the unit vectors; Pearson correlation is the same after each vector is centred on its own mean.
+
+        Errors: NOT_FOUND (PRODUCT_NOT_FOUND, the first that is missing), INVALID_ARGUMENT, UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecommendationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -82,6 +97,11 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.SimilarProducts,
                     request_deserializer=mercato_dot_gateway_dot_v1_dot_recommendation__service__pb2.SimilarProductsRequest.FromString,
                     response_serializer=mercato_dot_gateway_dot_v1_dot_recommendation__service__pb2.SimilarProductsResponse.SerializeToString,
+            ),
+            'CompareProducts': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareProducts,
+                    request_deserializer=mercato_dot_gateway_dot_v1_dot_recommendation__service__pb2.CompareProductsRequest.FromString,
+                    response_serializer=mercato_dot_gateway_dot_v1_dot_recommendation__service__pb2.CompareProductsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -139,6 +159,33 @@ class RecommendationService:
             '/mercato.gateway.v1.RecommendationService/SimilarProducts',
             mercato_dot_gateway_dot_v1_dot_recommendation__service__pb2.SimilarProductsRequest.SerializeToString,
             mercato_dot_gateway_dot_v1_dot_recommendation__service__pb2.SimilarProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareProducts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.gateway.v1.RecommendationService/CompareProducts',
+            mercato_dot_gateway_dot_v1_dot_recommendation__service__pb2.CompareProductsRequest.SerializeToString,
+            mercato_dot_gateway_dot_v1_dot_recommendation__service__pb2.CompareProductsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,6 +27,12 @@ class RecommendationServiceStub:
 
     Errors: NOT_FOUND (PRODUCT_NOT_FOUND), INVALID_ARGUMENT, UNAVAILABLE (neither vectors nor lists can be reached).
     """
+    CompareProducts: _aio.UnaryUnaryMultiCallable[_recommendation_service_pb2.CompareProductsRequest, _recommendation_service_pb2.CompareProductsResponse]
+    """Says how alike one product is to others by the meaning of their texts, for example to find duplicates and variants. Cosine similarity is the
+    inner product of the unit vectors; Pearson correlation is the same after each vector is centred on its own mean.
+
+    Errors: NOT_FOUND (PRODUCT_NOT_FOUND, the first that is missing), INVALID_ARGUMENT, UNAVAILABLE.
+    """
 
 class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Recommends products."""
@@ -52,6 +58,18 @@ class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns products like one product: by meaning of the text and by being bought by the same people. The order of results is the ranking.
 
         Errors: NOT_FOUND (PRODUCT_NOT_FOUND), INVALID_ARGUMENT, UNAVAILABLE (neither vectors nor lists can be reached).
+        """
+
+    @_abc_1.abstractmethod
+    def CompareProducts(
+        self,
+        request: _recommendation_service_pb2.CompareProductsRequest,
+        context: _aio.ServicerContext[_recommendation_service_pb2.CompareProductsRequest, _abc.Awaitable[_recommendation_service_pb2.CompareProductsResponse]],
+    ) -> _abc.Awaitable[_recommendation_service_pb2.CompareProductsResponse]:
+        """Says how alike one product is to others by the meaning of their texts, for example to find duplicates and variants. Cosine similarity is the
+        inner product of the unit vectors; Pearson correlation is the same after each vector is centred on its own mean.
+
+        Errors: NOT_FOUND (PRODUCT_NOT_FOUND, the first that is missing), INVALID_ARGUMENT, UNAVAILABLE.
         """
 
 def add_RecommendationServiceServicer_to_server(servicer: RecommendationServiceServicer, server: _aio.Server) -> None: ...
