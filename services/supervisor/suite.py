@@ -58,6 +58,7 @@ class Suite:
         except BaseException:
             self._stack.close()
             raise
+        self._folder.note_environment(made.environment)
         for name, address in made.external.items():
             self._board.add(name, address, UnitState.EXTERNAL)
         needs = {name: unit.needs for name, unit in made.units.items()}

@@ -1,9 +1,10 @@
-"""Calibrates confidence: `python -m services.support.calibrate [--write]`.
+"""Calibrates confidence: `python -m services.support.calibrate [--questions FILE] [--output FILE]`.
 
-Asks every labelled question of `calibration/questions.jsonl` against the documents that are loaded (the demo's),
-fits a logistic regression from evidence to "the first citation is of the right document" (Platt 1999), and chooses
-the lowest threshold at which, in leave-one-out prediction, at most one answer in twenty is wrong. Needs PostgreSQL,
-encoder and retrieval at the addresses that the service itself uses. `--write` replaces `calibration.json`.
+Asks labelled questions against the documents that are loaded, fits a logistic regression from evidence to "the first
+citation is of the right document" (Platt 1999), and chooses the lowest threshold at which, in leave-one-out
+prediction, at most one answer in twenty is wrong. A question is a line of JSON: {"question": …, "document_id": …}, the
+document null where the right answer is none. Needs PostgreSQL, encoder and retrieval: those of the suite that runs on
+`--data`, else the addresses that the service itself uses. Point MERCATO_SUPPORT_CALIBRATION at what `--output` wrote.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +81,23 @@ def choose_threshold(confidences: Array, right: Array) -> float:
     return 1.0
 
 
-async def collect(settings: SupportSettings, tenant: str) -> list[Sample]:
+def read_questions(path: Path) -> list[tuple[str, str | None]]:
+    """Labelled questions. Raises ValueError naming the line."""
+    questions: list[tuple[str, str | None]] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            item = json.loads(line)
+            questions.append((str(item["question"]), item["document_id"]))
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}, line {number}: needs question and document_id ({error})") from error
+    if not questions:
+        raise ValueError(f"{path} holds no questions")
+    return questions
+
+
+async def collect(settings: SupportSettings, tenant: str, questions: Sequence[tuple[str, str | None]]) -> list[Sample]:
     """Asks every labelled question. Raises Unavailable."""
     never = Calibration((0.0, 0.0, 0.0), 0.0, 0.0)
     async with (
@@ -91,8 +109,7 @@ async def collect(settings: SupportSettings, tenant: str) -> list[Sample]:
         encoder, index = RemoteEncoder(encoder_channel), RemotePassageIndex(retrieval_channel)
         policy = AskPolicy(never, settings.handover, settings.passages_searched)
         ask = Ask(documents, encoder, index, QuotingAnswerer(encoder), policy)
-        labelled = [json.loads(line) for line in QUESTIONS.read_text().splitlines() if line.strip()]
-        return [await _sample(ask, tenant, item["question"], item["document_id"]) for item in labelled]
+        return [await _sample(ask, tenant, question, document_id) for question, document_id in questions]
 
 
 async def _sample(ask: Ask, tenant: str, question: str, document_id: str | None) -> Sample:
@@ -131,20 +148,29 @@ def main() -> int:
     """Runs the command."""
     parser = argparse.ArgumentParser(description="Calibrate when the support service answers.")
     parser.add_argument("--tenant", default="default")
-    parser.add_argument("--write", action="store_true", help="replace calibration.json")
+    parser.add_argument("--questions", type=Path, default=QUESTIONS, help="labelled questions; default: the demo's")
+    parser.add_argument("--output", type=Path, help="where the calibration is written; default: only shown")
+    parser.add_argument(
+        "--data", type=Path, default=Path("data"), help="data folder of the running suite; default ./data"
+    )
     arguments = parser.parse_args()
-    settings = SupportSettings()
+    found = arguments.data / "run" / "environment"
+    settings = SupportSettings(_env_file=found if found.exists() else None)
     try:
+        questions = read_questions(arguments.questions)
         with use_tenant(arguments.tenant):
-            samples = asyncio.run(collect(settings, arguments.tenant))
+            samples = asyncio.run(collect(settings, arguments.tenant, questions))
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"calibrate: {error}\n")
+        return 1
     except MercatoError as error:
         sys.stderr.write(f"calibrate: {error}; start the suite first (`mercato up --demo`)\n")
         return 1
     result = calibrate(samples)
     text = json.dumps(result, indent=2) + "\n"
     sys.stdout.write(text)
-    if arguments.write:
-        settings.calibration.write_text(text)
+    if arguments.output:
+        arguments.output.write_text(text)
     return 0
 
 

@@ -79,8 +79,9 @@ def examine(settings: CliSettings, folder: Path) -> Iterator[Check]:
     yield _folder(folder, running)
     yield _disk(folder)
     yield _memory()
-    yield _gateway(settings)
-    yield _port(settings, running)
+    gateway = _gateway(settings)
+    yield gateway
+    yield _port(settings, ours=running is not None or gateway.good)
 
 
 def _wheels() -> Check:
@@ -149,14 +150,14 @@ def _gateway(settings: CliSettings) -> Check:
     )
 
 
-def _port(settings: CliSettings, running: int | None) -> Check:
-    """Whether a suite could listen: free, or taken by the suite of this data folder."""
+def _port(settings: CliSettings, *, ours: bool) -> Check:
+    """Whether a suite could listen: free, or taken by a suite."""
     host, _, port = settings.address.rpartition(":")
     if host not in ("127.0.0.1", "localhost", "0.0.0.0") or not port.isdigit():  # noqa: S104 - compared, not bound
         return Check("port", True, f"{settings.address} is remote")
     taken = not _try(lambda: socket.create_server(("127.0.0.1", int(port))).close())
     advice = f"another program listens on {port}: end it, or set MERCATO_GATEWAY_LISTEN=127.0.0.1:0"
-    return Check("port", not taken or running is not None, f"{port} is {'taken' if taken else 'free'}", advice)
+    return Check("port", not taken or ours, f"{port} is {'taken' if taken else 'free'}", advice)
 
 
 def _try(action: Callable[[], None]) -> bool:

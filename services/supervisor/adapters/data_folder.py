@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -52,6 +53,11 @@ class DataFolder:
         if not path.exists():
             write_atomically(path, secrets.token_urlsafe(24), mode=0o600)
         return path.read_text().strip()
+
+    def note_environment(self, environment: Mapping[str, str]) -> None:
+        """Writes ``run/environment``: addresses and keys in the form of an env file, readable by its owner only."""
+        lines = (f"{key}={value}\n" for key, value in sorted(environment.items()))
+        write_atomically(self.run / "environment", "".join(lines), mode=0o600)
 
 
 def lock_holder(root: Path) -> int | None:
