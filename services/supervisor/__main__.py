@@ -1,13 +1,12 @@
 """Runs the suite in the foreground, one line for every change."""
 
 import asyncio
-import signal
 import sys
 
 from services.supervisor.domain import SuiteEvent
 from services.supervisor.errors import SupervisorError
 from services.supervisor.settings import SupervisorSettings
-from services.supervisor.suite import Suite
+from services.supervisor.suite import Suite, stop_on_signals
 
 
 def show(event: SuiteEvent) -> None:
@@ -23,14 +22,12 @@ def say(line: str) -> None:
 
 async def main() -> None:
     """Until a signal; ``python -m services.supervisor postgres milvus`` runs these only."""
-    task = asyncio.current_task()
-    assert task is not None
-    # Until run_until_stopped takes the signal over: a stop during the start is an orderly one as well.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    stop_on_signals()
     async with Suite(SupervisorSettings(), only=sys.argv[1:] or None, on_event=show) as suite:
         await suite.wait_ready()
+        suite.take_signals()  # before anybody is told that it is ready
         say("ready")
-        await suite.run_until_stopped()
+        await suite.until_stopped()
 
 
 if __name__ == "__main__":

@@ -125,15 +125,18 @@ class Suite:
         """Returns once the condition holds; it is asked after each change of a unit."""
         await self._board.until(condition)
 
-    async def run_until_stopped(self) -> None:
-        """Returns on SIGINT, SIGTERM or ``stop()``."""
+    def take_signals(self) -> None:
+        """From here on SIGINT and SIGTERM do what ``stop()`` does."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
+
+    async def until_stopped(self) -> None:
+        """Returns on ``stop()``."""
         await self._stop.wait()
 
     def stop(self) -> None:
-        """Lets ``run_until_stopped`` return."""
+        """Lets ``until_stopped`` return."""
         self._stop.set()
 
     @property
@@ -161,6 +164,18 @@ class Suite:
         units = [{**asdict(row), "port": row.port} for row in rows]
         state = {"supervisor": os.getpid(), "started": self._started, "units": units}
         write_atomically(self._folder.run / "state.json", json.dumps(state, indent=1))
+
+
+def stop_on_signals() -> None:
+    """Lets SIGINT and SIGTERM cancel the calling task, until `Suite.take_signals`.
+
+    So a stop during the start is an orderly one as well; also where SIGINT is ignored at first, as it is in what a
+    shell without job control starts in the background.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 def read_state(settings: SupervisorSettings) -> dict[str, Any]:

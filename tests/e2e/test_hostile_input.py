@@ -11,11 +11,10 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf import json_format
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 from mercato.errors.v1 import error_reason_pb2
 
 from tests.e2e.conftest import Running
+from tests.suites.errors import fields_of, reason_of
 
 ROWS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "hostile_requests.json").read_text())
 FILES = {
@@ -59,19 +58,6 @@ async def call(channel: grpc.aio.Channel, row: dict[str, Any]) -> list[Any]:
     return [await function(request, metadata=metadata, timeout=20)]
 
 
-def details(error: grpc.aio.AioRpcError) -> tuple[str, list[str]]:
-    """Reason and field paths."""
-    reason, fields = "", []
-    status = rpc_status.from_call(error)
-    for detail in status.details if status else ():
-        info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-        if detail.Unpack(info):
-            reason = info.reason
-        elif detail.Unpack(bad):
-            fields = [violation.field for violation in bad.field_violations]
-    return reason, fields
-
-
 def test_the_table_is_large_and_covers_every_method() -> None:
     assert len(ROWS) >= 60
     methods = set()
@@ -101,7 +87,7 @@ async def test_a_bad_request_is_answered_precisely(running: Running, row: dict[s
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await call(channel, row)
     error = raised.value
-    reason, fields = details(error)
+    reason, fields = (reason_of(error), fields_of(error))
     assert error.code().name == row["code"], error.details()
     assert reason == row["reason"]
     assert sorted(fields) == sorted(row.get("fields", []))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +18,7 @@ from services.cli.output import Meter, console
 from services.cli.settings import CliSettings, data_folder, settings_of
 from services.supervisor.domain import SuiteEvent, UnitState
 from services.supervisor.settings import SupervisorSettings
-from services.supervisor.suite import Suite
+from services.supervisor.suite import Suite, stop_on_signals
 
 POLL_SECONDS = 1.0
 
@@ -46,10 +45,7 @@ def up(
 
 
 async def _up(settings: SupervisorSettings, options: CliSettings, fraction: float | None) -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    # Until run_until_stopped takes the signal over: a stop during the start is an orderly one as well.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    stop_on_signals()
     out = console()
     began = time.monotonic()
     out.print(f"starting Mercato; data in {settings.data.absolute()}", markup=False)
@@ -59,8 +55,9 @@ async def _up(settings: SupervisorSettings, options: CliSettings, fraction: floa
         local = CliSettings(address=address, api_key=options.api_key, tenant=options.tenant)
         async with connect(local) as gateway:
             await prepare(gateway, out, settings.data, fraction)
+        suite.take_signals()
         _show_addresses(out, suite, time.monotonic() - began)
-        await suite.run_until_stopped()
+        await suite.until_stopped()
         out.print("stopping")
     out.print("stopped")
 

@@ -87,6 +87,18 @@ def alive(pid: int) -> bool:
         return False
 
 
+def test_an_interrupt_during_the_start_ends_it_even_where_interrupts_were_ignored(environment: dict[str, str]) -> None:
+    # As in what a shell without job control starts in the background.
+    ignoring = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", sys.executable, "-m", "services.supervisor", *UNITS]
+    process = subprocess.Popen(ignoring, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    children = descendants(process.pid)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert not any(alive(pid) for pid in children)
+
+
 def test_nothing_outlives_a_killed_supervisor_and_the_next_one_starts(
     supervisor: subprocess.Popen[str], environment: dict[str, str]
 ) -> None:
