@@ -22,6 +22,7 @@ class ImportProducts:
         now = datetime.now(UTC)
         ids = {product.content.product_id for product in products}
         writes: dict[str, ProductWrite] = {}
+        confirmed: dict[str, datetime] = {}
         outcomes = []
         async with self._repository.transaction(tenant) as transaction:
             stored = await transaction.lock(list(ids))
@@ -31,10 +32,15 @@ class ImportProducts:
                     product, _pending(writes.get(product_id), stored.get(product_id), now), now
                 )
                 outcomes.append(outcome)
-                if write is not None:
+                if write is None:
+                    time = product.offer.offer_time
+                    confirmed[product_id] = max(time, confirmed.get(product_id, time))
+                else:
                     before = writes.get(product_id)
                     changed = write.content_changed or (before is not None and before.content_changed)
                     writes[product_id] = ProductWrite(write.content, write.offer, write.publish_time, changed)
+            if confirmed:
+                await transaction.confirm(confirmed)
             if writes:
                 await transaction.put(list(writes.values()))
         if writes:

@@ -17,6 +17,7 @@ from shared.telemetry.metrics import counter
 LONGEST_WAIT_SECONDS = 30.0
 # A batch that fails more often is worked on product by product, so that one bad product stops no other.
 ATTEMPTS_TOGETHER = 2
+AWAY_SECONDS = 0.5
 
 _log = logger("index")
 _indexed = counter("catalog_indexed_products", "Changes written to the index.", ["kind"])
@@ -53,31 +54,41 @@ class IndexWorker:
         if not changes:
             return 0
         with use_tenant(changes[0].tenant), use_deadline(self._policy.lease_seconds * 0.8):
-            if max(change.attempts for change in changes) <= ATTEMPTS_TOGETHER:
-                await self._try(changes)
-            else:
-                for change in changes:
-                    await self._try([change])
+            alone = max(change.attempts for change in changes) > ATTEMPTS_TOGETHER
+            parts = [[change] for change in changes] if alone else [changes]
+            for number, part in enumerate(parts):
+                try:
+                    await self._try(part)
+                except Unavailable as error:
+                    left = [change for later in parts[number:] for change in later]
+                    await self._put_back(left, error, AWAY_SECONDS, blamed=False)
+                    break
         return len(changes)
 
     async def _try(self, changes: Sequence[Change]) -> None:
+        """Raises Unavailable: then it is not the products' fault."""
         try:
             await self._apply(changes)
             await self._systems.feed.finish(changes)
+        except Unavailable:
+            raise
         except MercatoError as error:
             attempts = max(change.attempts for change in changes)
-            wait = 0.5 if isinstance(error, Unavailable) else min(LONGEST_WAIT_SECONDS, 0.5 * 2.0 ** min(attempts, 10))
-            _failed.labels(error.reason).inc()
-            _log.warning("changes not indexed", count=len(changes), error=str(error), retry_seconds=wait)
-            await self._systems.feed.put_back(changes, str(error), wait)
+            wait = min(LONGEST_WAIT_SECONDS, 0.5 * 2.0 ** min(attempts, 10))
+            await self._put_back(changes, error, wait, blamed=True)
+
+    async def _put_back(self, changes: Sequence[Change], error: MercatoError, wait: float, *, blamed: bool) -> None:
+        _failed.labels(error.reason).inc()
+        _log.warning("changes not indexed", count=len(changes), error=str(error), retry_seconds=wait)
+        await self._systems.feed.put_back(changes, str(error), wait, blamed=blamed)
 
     async def _apply(self, changes: Sequence[Change]) -> None:
         await self._keeper.ensure(changes[0].tenant)
         by_id = {change.product_id: change for change in changes}
         products = await self._systems.repository.read(changes[0].tenant, list(by_id), basic=False)
-        gone = [product_id for product_id in by_id if product_id not in products]
-        contents = [product for product_id, product in products.items() if by_id[product_id].content]
-        offers = [product for product_id, product in products.items() if not by_id[product_id].content]
+        gone = {product_id: change.number for product_id, change in by_id.items() if product_id not in products}
+        contents = [product for product in products.values() if _needs_content(product, by_id[product.product_id])]
+        offers = [product for product in products.values() if not _needs_content(product, by_id[product.product_id])]
         if gone:
             await self._systems.index.delete(gone)
         if offers:
@@ -91,3 +102,8 @@ class IndexWorker:
         vectors, model_release = await self._systems.encoder.encode(products)
         items = [IndexedItem(product, vector) for product, vector in zip(products, vectors, strict=True)]
         await self._systems.index.upsert(items, model_release)
+
+
+def _needs_content(product: StoredProduct, change: Change) -> bool:
+    """Whether more than the offer may have changed; it may when the product changed again since the claim."""
+    return change.content or product.change_number != change.number

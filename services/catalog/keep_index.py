@@ -44,6 +44,8 @@ class IndexKeeper:
 
     async def ensure(self, tenant: str) -> None:
         """Checks a tenant that this process has not seen yet, so that a new shop need not wait. Raises Unavailable."""
+        if tenant in self._seen:
+            return  # without the lock: a check that rebuilds holds it for long
         async with self._checking:
             if tenant not in self._seen:
                 await self._check(tenant)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from services.catalog.domain import CatalogState, Change, Facts, ProductWrite, StoredProduct
@@ -18,6 +19,9 @@ class ProductTransaction(Protocol):
 
     async def put(self, writes: Sequence[ProductWrite]) -> None:
         """Stores products and notes their changes; ids must be distinct."""
+
+    async def confirm(self, offer_times: Mapping[str, datetime]) -> None:
+        """Notes that offers held still at later times, so that older messages do not change them."""
 
 
 class ProductRepository(Protocol):
@@ -54,8 +58,8 @@ class ChangeFeed(Protocol):
     async def finish(self, changes: Sequence[Change]) -> None:
         """Removes changes of one tenant, but for products that changed again meanwhile."""
 
-    async def put_back(self, changes: Sequence[Change], error: str, wait_seconds: float) -> None:
-        """Offers changes of one tenant again after a wait."""
+    async def put_back(self, changes: Sequence[Change], error: str, wait_seconds: float, *, blamed: bool) -> None:
+        """Offers changes of one tenant again after a wait; `blamed`: this counts as an attempt."""
 
     async def note_all(self, tenant: str) -> None:
         """Notes every product as changed."""
@@ -123,8 +127,8 @@ class ProductIndex(Protocol):
     async def update_offers(self, products: Sequence[StoredProduct]) -> None:
         """Writes price and availability."""
 
-    async def delete(self, product_ids: Sequence[str]) -> None:
-        """Drops products."""
+    async def delete(self, changes: Mapping[str, int]) -> None:
+        """Drops products, unless the index holds a later change than the one given."""
 
 
 @dataclass(frozen=True, slots=True)

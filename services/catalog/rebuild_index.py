@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from services.catalog.domain import StoredProduct
 from services.catalog.errors import RebuildRunning
 from services.catalog.ports import IndexedItem, RebuildProgress, Systems
 from shared.telemetry.logs import logger
@@ -12,7 +15,11 @@ _log = logger("rebuild")
 
 
 class RebuildIndex:
-    """Reads the catalogue by id; changes made meanwhile reach both indexes by the change feed."""
+    """Reads the catalogue by id; changes made meanwhile reach both indexes by the change feed.
+
+    Offers and deletes pass by products that the new index does not hold yet: what changed between reading a page
+    and writing it is applied again.
+    """
 
     def __init__(self, systems: Systems) -> None:
         self._systems = systems
@@ -31,8 +38,24 @@ class RebuildIndex:
                 vectors, model_release = await self._systems.encoder.encode(page)
                 items = [IndexedItem(product, vector) for product, vector in zip(page, vectors, strict=True)]
                 await self._systems.index.upsert(items, model_release, index)
+                await self._catch_up(tenant, page)
                 done, after = done + len(page), page[-1].product_id
                 yield index, done, max(total, done), False
             await self._systems.index.activate(index)
             _log.info("index rebuild done", index=index, products=done)
             yield index, done, done, True
+
+    async def _catch_up(self, tenant: str, page: Sequence[StoredProduct]) -> None:
+        now = await self._systems.repository.read(tenant, [product.product_id for product in page], basic=False)
+        gone = {product.product_id: product.change_number for product in page if product.product_id not in now}
+        pairs = [(product, now[product.product_id]) for product in page if product.product_id in now]
+        # Changed contents come by the feed, and must not find their number taken by an offer.
+        moved = [
+            after
+            for before, after in pairs
+            if after.change_number != before.change_number and after.content_hash == before.content_hash
+        ]
+        if moved:
+            await self._systems.index.update_offers(moved)
+        if gone:
+            await self._systems.index.delete(gone)

@@ -32,7 +32,9 @@ class UpdateProduct:
             if names_offer and new.offer.offer_time < stored.offer.offer_time:
                 raise StaleOffer(product_id)
             write, _ = decide_write(new, stored, now)
-            if write is not None:
+            if write is None:
+                await transaction.confirm({product_id: new.offer.offer_time})
+            else:
                 await transaction.put([write])
             after = (await transaction.lock([product_id]))[product_id]
         self._waker.wake()

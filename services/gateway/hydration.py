@@ -79,6 +79,25 @@ def matches(product: product_pb2.Product, filter_: product_pb2.ProductFilter) ->
     return _price_matches(product, filter_) if known else not _restricts(filter_)
 
 
+def narrowed(filter_: product_pb2.ProductFilter, category: str) -> product_pb2.ProductFilter:
+    """A filter for the index that also keeps to the category on screen.
+
+    Categories of one filter are alternatives: where both name categories, the index is asked for the one on screen, and
+    `shows` looks at the others.
+    """
+    made = product_pb2.ProductFilter()
+    made.CopyFrom(filter_)
+    if category:
+        made.categories[:] = [category]
+    return made
+
+
+def shows(product: product_pb2.Product, filter_: product_pb2.ProductFilter, category: str) -> bool:
+    """Whether a product belongs on a page: it passes the filter and lies in the category on screen."""
+    in_category = not category or not product.title or category in product.category_path
+    return in_category and matches(product, filter_)
+
+
 def _restricts(filter_: product_pb2.ProductFilter) -> bool:
     has_price = filter_.HasField("min_price") or filter_.HasField("max_price")
     return has_price or bool(filter_.categories or filter_.brands or filter_.attributes)

@@ -13,7 +13,7 @@ from mercato.ranking.v1 import ranking_service_pb2
 from mercato.retrieval.v1 import retrieval_service_pb2
 
 from services.gateway.answers import Answerer, Ranked
-from services.gateway.hydration import Hydrator, matches
+from services.gateway.hydration import Hydrator, narrowed, shows
 from services.gateway.lists import ListKeeper, ReleaseLists
 from services.gateway.seeds import Seeds, build_seeds
 from services.gateway.stages import Stages
@@ -25,7 +25,7 @@ DEFAULT_SIZE, LARGEST_SIZE = 10, 100
 # Fewest candidates asked of a channel: more do not change the head of the list. docs/quality.md.
 CHANNEL_SIZE, BUY_AGAIN_SIZE = 60, 250
 # Ordered products beyond the page, to fill the places of deleted and sold-out ones.
-SPARE = 20
+SPARE, MOST_PLACES = 20, 500
 # Each stage may take this share of the request's time.
 PROFILE_SHARE, RETRIEVAL_SHARE, RANKING_SHARE, CATALOG_SHARE = 0.25, 0.45, 0.25, 0.25
 
@@ -37,6 +37,8 @@ class Wish:
     request: pb.RecommendRequest
     placement: Placement.ValueType
     size: int
+    places: int
+    """Products to order: more than the page, so that those which may not be shown leave no gap."""
     only_new: bool
     excluded: tuple[str, ...]
     filter: product_pb2.ProductFilter
@@ -126,7 +128,7 @@ class Recommend:
             seed_product_ids=seeds.product_ids,
             context=wish.request.context,
             placement=wish.placement,
-            limit=wish.size + SPARE,
+            limit=wish.places,
             explain=wish.request.explain,
             excluded_product_ids=wish.excluded,
             exclude_purchased=wish.only_new,
@@ -146,7 +148,8 @@ class Recommend:
     ) -> list[recommendation_pb2.RankedProduct]:
         """Fills the page; a second read makes up for many products that are gone."""
         results: list[recommendation_pb2.RankedProduct] = []
-        step = wish.size + SPARE
+        request = wish.request
+        step = max(wish.size + SPARE, wish.places // 4)
         for start in range(0, min(len(ranked), 4 * step), step):
             part = ranked[start : start + step]
             ids = [item.product_id for item in part]
@@ -154,7 +157,9 @@ class Recommend:
             products = await self._hydrator.read([*ids, *related], stages, self._seconds * CATALOG_SHARE)
             for item in part:
                 product = products.get(item.product_id)
-                if product is not None and len(results) < wish.size and _shows(product, wish):
+                if product is None or len(results) == wish.size:
+                    continue
+                if shows(product, request.filter, request.context.category):
                     results.append(_named(item.to_proto(product), products))
             if len(results) >= wish.size:
                 break
@@ -164,17 +169,16 @@ class Recommend:
 def _wish(request: pb.RecommendRequest) -> Wish:
     placement = request.placement or Placement.PLACEMENT_HOME
     context = request.context
-    filter_ = product_pb2.ProductFilter()
-    filter_.CopyFrom(request.filter)
-    if context.category and not filter_.categories:
-        filter_.categories.append(context.category)
+    size = min(request.page_size or DEFAULT_SIZE, LARGEST_SIZE)
+    two_conditions = bool(context.category and request.filter.categories)
     return Wish(
         request=request,
         placement=placement,
-        size=min(request.page_size or DEFAULT_SIZE, LARGEST_SIZE),
+        size=size,
+        places=MOST_PLACES if two_conditions else size + SPARE,
         only_new=request.exclude_purchased or placement == Placement.PLACEMENT_DISCOVER,
         excluded=tuple(dict.fromkeys([*filter(None, [context.product_id]), *context.cart_product_ids])),
-        filter=filter_,
+        filter=narrowed(request.filter, context.category),
     )
 
 
@@ -186,12 +190,6 @@ def _named(
     if result.reason.code == recommendation_pb2.REASON_CODE_BOUGHT_TOGETHER and related is not None and related.title:
         result.reason.text = f"Bought by people who buy {related.title}"
     return result
-
-
-def _shows(product: product_pb2.Product, wish: Wish) -> bool:
-    category = wish.request.context.category
-    in_category = not category or not product.title or category in product.category_path
-    return in_category and matches(product, wish.filter)
 
 
 def _extended(

@@ -15,7 +15,7 @@ from mercato.ranking.v1 import ranking_service_pb2
 from mercato.retrieval.v1 import candidates_pb2, retrieval_service_pb2
 
 from services.gateway.answers import Answerer, Ranked
-from services.gateway.hydration import Hydrator, matches
+from services.gateway.hydration import Hydrator, narrowed, shows
 from services.gateway.stages import Stages
 from services.gateway.stubs import Stubs
 from shared.client.failures import remote_errors
@@ -90,7 +90,7 @@ class Search:
             vector=encoded.vectors[0].components if encoded else b"",
             model_release=encoded.model_release if encoded else "",
             query=request.query.strip(),
-            filter=request.filter,
+            filter=narrowed(request.filter, request.context.category),
             limit=REACHABLE,
         )
         with remote_errors("retrieval"):
@@ -114,7 +114,6 @@ class Search:
         wanted = ranking_service_pb2.RankRequest(
             profile=features,
             candidates=_columns(found),
-            context=request.context,
             limit=min(len(found), REACHABLE),
             diversity=0.0,
             explain=request.explain,
@@ -149,7 +148,7 @@ class Search:
                     return results, consumed
                 consumed += 1
                 product = products.get(item.product_id)
-                if product is not None and matches(product, request.filter):
+                if product is not None and shows(product, request.filter, request.context.category):
                     results.append(item.to_proto(product))
         return results, consumed
 
@@ -163,7 +162,7 @@ def _columns(found: Sequence[retrieval_service_pb2.ScoredProduct]) -> candidates
         channel_masks=[_mask(item) for item in found],
         neighbour_scores=[0.0] * len(found),
         neighbour_seeds=[-1] * len(found),
-        content_scores=[item.dense_score for item in found],
+        content_scores=[0.0] * len(found),  # similarity to the person's products, not to the query
         publish_times_s=[0] * len(found),
         category_names=categories,
         category_indexes=[categories[item.category] for item in found],

@@ -76,6 +76,14 @@ def offer_from_proto(message: pb.IndexedOffer) -> Offer:
     return Offer(message.product_id, message.price_micros, message.available, message.change_number)
 
 
+def check_deletes(message: pb.DeleteProductsRequest) -> None:
+    """Raises InvalidArgument for change numbers that do not fit the products."""
+    count, found = len(message.product_ids), len(message.change_numbers)
+    if found not in (0, count):
+        description = f"has {found} entries, product_ids has {count}"
+        raise InvalidArgument([Violation("change_numbers", description, "columns.equal_length")])
+
+
 def passage_from_proto(message: pb.IndexedPassage, position: int) -> Passage:
     """Reads a passage. Raises BadVector."""
     vector = vector_from_bytes(message.vector, f"passages[{position}].vector")

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from shared.errors.base import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Violation
+from shared.errors.base import FailedPrecondition, InvalidArgument, NotFound, Violation
 from shared.errors.reasons import Reason
 
 
 class IndexNotFound(NotFound):
     """No index has this name, or none is there yet (the name is empty then)."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__("index", name)
-
-
-class IndexExists(AlreadyExists):
-    """An index for this model release is being built already; its name is in the metadata."""
 
     def __init__(self, name: str) -> None:
         super().__init__("index", name)

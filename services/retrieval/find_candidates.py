@@ -37,8 +37,8 @@ from shared.errors.base import MercatoError, Unavailable
 Rows = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
-LEARNT = frozenset({Channel.BOUGHT_TOGETHER, Channel.TRENDING, Channel.POPULAR, Channel.POPULAR_IN_CATEGORY})
-"""Channels that need a release."""
+LEARNT = frozenset({Channel.BOUGHT_TOGETHER, Channel.TRENDING, Channel.POPULAR_IN_CATEGORY})
+"""Channels that need a release; without one, POPULAR brings the newest."""
 
 
 @dataclass(frozen=True, slots=True)

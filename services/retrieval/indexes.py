@@ -119,7 +119,16 @@ class Indexes:
             if not info.active and result.active is None and any(one.active for one in infos):
                 await self.port.drop(info)  # older than the active one: left by an activation that was cut off
                 continue
-            index = await self._held(info, held.get(info.name), read_again=read_again)
+            try:
+                index = await self._held(info, held.get(info.name), read_again=read_again)
+            except Unavailable:
+                if info.active:
+                    raise
+                await self.port.check()
+                # Milvus answers, and this one cannot be read: whoever made it was cut off before it was whole.
+                _log.warning("an unfinished index is dropped", tenant=tenant, index=info.name)
+                await self.port.drop(info)
+                continue
             if info.active:
                 result.active = index
             else:

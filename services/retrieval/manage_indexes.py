@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from services.retrieval.domain.index import LiveIndex
-from services.retrieval.errors import IndexExists, IndexNotFound
+from services.retrieval.errors import IndexNotFound
 from services.retrieval.follow_releases import Releases
 from services.retrieval.indexes import Indexes
 
@@ -29,21 +29,16 @@ class ManageIndexes:
         self._releases = releases
 
     async def begin(self, tenant: str, model_release: str, dimension: int) -> tuple[str, bool]:
-        """Makes an index; returns its name and whether it is active. Raises IndexExists, Unavailable."""
+        """Makes an index; returns its name and whether it is active. Raises Unavailable.
+
+        One that is being built already is dropped: whoever built it was cut off, and what it holds may be old.
+        """
         async with self._indexes.writing:
             held = await self._indexes.of(tenant)
-            building = held.building
-            if building is not None:
-                same = (building.info.model_release, building.info.dimension) == (model_release, dimension)
-                if same and held.active is not None:
-                    raise IndexExists(building.info.name)
-                if not same:
-                    held.building = None
-                    await self._indexes.port.drop(building.info)
-                    building = None
-            if building is None:
-                building = await self._create(tenant, model_release, dimension)
-                held.building = building
+            if held.building is not None:
+                unfinished, held.building = held.building, None
+                await self._indexes.port.drop(unfinished.info)
+            building = held.building = await self._create(tenant, model_release, dimension)
             if held.active is None:
                 await self._indexes.port.activate(building.info)
                 building.info = replace(building.info, active=True)

@@ -66,17 +66,21 @@ class Passages:
     async def search(
         self, tenant: str, vector: Vector | None, model_release: str, words: str, limit: int
     ) -> FoundPassages:
-        """Finds passages. Raises ModelMismatch, BadVector; Unavailable when no channel could answer."""
+        """Finds passages; by words alone while those of the question's model are not indexed yet.
+
+        Raises ModelMismatch, BadVector; Unavailable when no channel could answer.
+        """
         releases = await self._index.releases(tenant)
         words = words.strip()
         if not releases or (vector is None and not words):
             return FoundPassages()
         newest = list(releases)[-1]
-        release = model_release if vector is not None else newest
-        if release not in releases:
+        fits = vector is not None and model_release in releases
+        if vector is not None and not fits and not words:
             raise ModelMismatch(model_release, newest)
+        release = model_release if fits else newest
         channels: dict[Channel, Awaitable[list[FoundPassage]]] = {}
-        if vector is not None:
+        if vector is not None and fits:
             check_query(vector, releases[release])
             channels[Channel.SEMANTIC] = self._index.search_vector(tenant, release, vector, limit)
         if words:
@@ -84,6 +88,8 @@ class Passages:
         found, failed = await self._gather(channels)
         if failed and not found:
             raise Unavailable("milvus", metadata={"detail": failed[0].cause})
+        if vector is not None and not fits:
+            failed.append(FailedChannel(Channel.SEMANTIC, str(ModelMismatch(model_release, newest))))
         return FoundPassages(_fused(found, limit), failed)
 
     async def _gather(

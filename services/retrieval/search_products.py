@@ -84,16 +84,20 @@ class SearchProducts:
         words = request.words.strip()
         if index is None:
             return FoundProducts([], _without_index(request, words))
-        _check(request, index)
+        mismatch = _mismatch(request, index)
+        if mismatch is not None and not words:
+            raise mismatch
         allowed = index.table.mask(request.wanted)
         if request.vector is None and not words:
             return self._best_sellers(tenant, index, allowed, request.limit)
         channels: dict[Channel, Awaitable[Scored]] = {}
-        if request.vector is not None:
+        if request.vector is not None and mismatch is None:
             channels[Channel.SEMANTIC] = self._dense(index, request.vector, request.wanted, allowed, request.limit)
         if words:
             channels[Channel.KEYWORD] = self._keywords(index, words, request.wanted, allowed, request.limit)
         found, failed = await self._gather(channels)
+        if mismatch is not None:
+            failed.append(FailedChannel(Channel.SEMANTIC, str(mismatch)))
         exact = self._exact(tenant, index, words, allowed) if words else []
         if failed and not found and not exact:
             raise Unavailable("milvus", metadata={"detail": failed[0].cause})
@@ -165,14 +169,15 @@ class SearchProducts:
         found = [words] if row is not None and row < len(allowed) and allowed[row] else []
         named = table.brands.named(words)
         if named.any():
-            order = index.shelf(self._releases.of(tenant), self._policy.new_days).best_sellers()
+            order = index.shelf(self._releases.of(tenant), self._policy.new_days).best_sellers
+            order = order[order < len(allowed)]  # rows that came since `allowed` was made are not in it
             order = order[named[table.brand_numbers[order]]]
             found += [table.ids[one] for one in take(order, allowed, _MOST_OF_A_BRAND).tolist()]
         return found
 
     def _best_sellers(self, tenant: str, index: LiveIndex, allowed: Bools, limit: int) -> FoundProducts:
         shelf = index.shelf(self._releases.of(tenant), self._policy.new_days)
-        rows = take(shelf.best_sellers(), allowed, limit)
+        rows = take(shelf.best_sellers, allowed, limit)
         scores = fuse([[index.table.ids[row] for row in rows.tolist()]])
         found = [
             FoundProduct(index.table.product(row), score, (Channel.POPULAR,))
@@ -218,12 +223,14 @@ def _fused(index: LiveIndex, found: Mapping[Channel, Scored], exact: Sequence[st
     return products
 
 
-def _check(request: SearchRequest, index: LiveIndex) -> None:
+def _mismatch(request: SearchRequest, index: LiveIndex) -> ModelMismatch | None:
+    """The query's vector is of another model than the index, as while one is rebuilt. Raises BadVector."""
     if request.vector is None:
-        return
+        return None
     if request.model_release != index.info.model_release:
-        raise ModelMismatch(request.model_release, index.info.model_release)
+        return ModelMismatch(request.model_release, index.info.model_release)
     check_query(request.vector, index.info.dimension)
+    return None
 
 
 def check_query(vector: Vector, dimension: int) -> None:

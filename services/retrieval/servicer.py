@@ -50,7 +50,8 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
         return pb.UpdateOffersResponse(written_count=await self._use.write.update_offers(current_tenant(), offers))
 
     async def DeleteProducts(self, request: pb.DeleteProductsRequest, context: Context) -> pb.DeleteProductsResponse:
-        await self._use.write.delete(current_tenant(), request.product_ids)
+        converters.check_deletes(request)
+        await self._use.write.delete(current_tenant(), request.product_ids, request.change_numbers)
         return pb.DeleteProductsResponse()
 
     async def BeginIndex(self, request: pb.BeginIndexRequest, context: Context) -> pb.BeginIndexResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -46,9 +46,13 @@ class WriteProducts:
         """Changes price and availability in all indexes; returns products changed. Raises Unavailable."""
         return await _finished(self._update_offers(tenant, offers))
 
-    async def delete(self, tenant: str, product_ids: Sequence[str]) -> None:
-        """Deletes products from all indexes. Not returned any more even when it fails. Raises Unavailable."""
-        await _finished(self._delete(tenant, list(dict.fromkeys(product_ids))))
+    async def delete(self, tenant: str, product_ids: Sequence[str], changes: Sequence[int] = ()) -> None:
+        """Deletes products from all indexes, but those of which a later change is held.
+
+        Not returned any more even when it fails. Raises Unavailable.
+        """
+        numbers = dict(zip(product_ids, changes, strict=True)) if changes else {}
+        await _finished(self._delete(tenant, list(dict.fromkeys(product_ids)), numbers))
 
     async def _upsert(self, tenant: str, products: Sequence[IndexedProduct], model_release: str, name: str) -> Written:
         async with self._indexes.writing:
@@ -100,14 +104,18 @@ class WriteProducts:
             await self._indexes.port.upsert(index.info, products)
         index.table.put(products)
 
-    async def _delete(self, tenant: str, product_ids: Sequence[str]) -> None:
+    async def _delete(self, tenant: str, product_ids: Sequence[str], numbers: Mapping[str, int]) -> None:
         async with self._indexes.writing:
-            indexes = (await self._indexes.of(tenant)).all()
-            for index in indexes:
-                index.table.remove(product_ids)
-            for index in indexes:
-                with _doubting(self._indexes):
-                    await self._indexes.port.delete(index.info, product_ids)
+            going: list[tuple[LiveIndex, list[str]]] = []
+            for index in (await self._indexes.of(tenant)).all():
+                ids = [one for one in product_ids if not _held_later(index, one, numbers)]
+                index.note_deletes({one: numbers[one] for one in ids if one in numbers})
+                index.table.remove(ids)
+                going.append((index, ids))
+            for index, ids in going:
+                if ids:
+                    with _doubting(self._indexes):
+                        await self._indexes.port.delete(index.info, ids)
 
 
 class _doubting:  # noqa: N801 - reads as a statement
@@ -129,13 +137,18 @@ def _newer(index: LiveIndex, items: Iterable[C]) -> list[C]:
     newest: dict[str, C] = {}
     for item in items:
         facts = item.product if isinstance(item, IndexedProduct) else item
-        held = index.table.change_number(facts.product_id)
+        held = index.change_number(facts.product_id)
         if held is not None and held >= facts.change_number:
             continue
         before = newest.get(facts.product_id)
         if before is None or _change(before) < facts.change_number:
             newest[facts.product_id] = item
     return list(newest.values())
+
+
+def _held_later(index: LiveIndex, product_id: str, numbers: Mapping[str, int]) -> bool:
+    held = index.table.change_number(product_id)
+    return held is not None and product_id in numbers and held > numbers[product_id]
 
 
 def _change(item: IndexedProduct | Offer) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -62,6 +63,17 @@ class PostgresTransaction:
             },
         )
 
+    async def confirm(self, offer_times: Mapping[str, datetime]) -> None:
+        ordered = sorted(offer_times.items())
+        await self._connection.execute(
+            _SQL.confirm_offers,
+            {
+                "tenant": self._tenant,
+                "ids": [product_id for product_id, _ in ordered],
+                "times": [time for _, time in ordered],
+            },
+        )
+
 
 class PostgresProducts:
     """The repository and the change feed on one pool."""
@@ -116,9 +128,9 @@ class PostgresProducts:
         async with self._pool.connection() as connection:
             await connection.execute(_SQL.finish_changes, _keys(changes))
 
-    async def put_back(self, changes: Sequence[Change], error: str, wait_seconds: float) -> None:
+    async def put_back(self, changes: Sequence[Change], error: str, wait_seconds: float, *, blamed: bool) -> None:
         async with self._pool.connection() as connection:
-            arguments = {**_keys(changes), "error": error[:500], "wait": wait_seconds}
+            arguments = {**_keys(changes), "error": error[:500], "wait": wait_seconds, "forgiven": int(not blamed)}
             await connection.execute(_SQL.put_back_changes, arguments)
 
     async def note_all(self, tenant: str) -> None:

@@ -50,6 +50,11 @@ SELECT %(tenant)s, product_id, change_number, input.content FROM written JOIN in
 ON CONFLICT (tenant_id, product_id) DO UPDATE SET change_number = excluded.change_number, content = c.content OR excluded.content,
     claimed_until = '-infinity', attempts = 0, last_error = ''
 
+-- name: confirm_offers
+UPDATE catalog.products p SET offer_time = t.offer_time
+FROM unnest(%(ids)s::text[], %(times)s::timestamptz[]) AS t (product_id, offer_time)
+WHERE p.tenant_id = %(tenant)s AND p.product_id = t.product_id AND p.offer_time < t.offer_time
+
 -- name: delete_product
 WITH gone AS (DELETE FROM catalog.products WHERE tenant_id = %(tenant)s AND product_id = %(id)s RETURNING product_id)
 INSERT INTO catalog.product_changes (tenant_id, product_id, change_number, content)
@@ -71,9 +76,11 @@ RETURNING c.tenant_id, c.product_id, c.change_number, c.content, c.attempts
 -- name: finish_changes
 DELETE FROM catalog.product_changes c USING unnest(%(ids)s::text[], %(numbers)s::bigint[]) AS done (product_id, change_number)
 WHERE c.tenant_id = %(tenant)s AND c.product_id = done.product_id AND c.change_number = done.change_number
+    AND c.claimed_until > '-infinity' -- not noted again meanwhile
 
 -- name: put_back_changes
-UPDATE catalog.product_changes c SET last_error = %(error)s, claimed_until = now() + %(wait)s * interval '1 second'
+UPDATE catalog.product_changes c SET last_error = %(error)s, claimed_until = now() + %(wait)s * interval '1 second',
+    attempts = greatest(c.attempts - %(forgiven)s, 0)
 FROM unnest(%(ids)s::text[], %(numbers)s::bigint[]) AS due (product_id, change_number)
 WHERE c.tenant_id = %(tenant)s AND c.product_id = due.product_id AND c.change_number = due.change_number
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import grpc
 from mercato.gateway.v1 import product_pb2
@@ -58,9 +58,9 @@ class RemoteIndex:
         with remote_errors("retrieval"):
             await self._stub.UpdateOffers(pb.UpdateOffersRequest(offers=offers), timeout=WRITE_TIMEOUT_SECONDS)
 
-    async def delete(self, product_ids: Sequence[str]) -> None:
+    async def delete(self, changes: Mapping[str, int]) -> None:
         with remote_errors("retrieval"):
-            request = pb.DeleteProductsRequest(product_ids=product_ids)
+            request = pb.DeleteProductsRequest(product_ids=changes.keys(), change_numbers=changes.values())
             await self._stub.DeleteProducts(request, timeout=WRITE_TIMEOUT_SECONDS)
 
 

@@ -73,7 +73,7 @@ class Candidates:
 
 def from_order(channel: Channel, shelf: Shelf, allowed: Bools, count: int) -> Rows:
     """Rows of a channel that is one list for everybody."""
-    orders = {Channel.TRENDING: shelf.trending, Channel.NEW: shelf.new, Channel.POPULAR: shelf.popular}
+    orders = {Channel.TRENDING: shelf.trending, Channel.NEW: shelf.new, Channel.POPULAR: shelf.best_sellers}
     return take(orders[channel], allowed, count)
 
 

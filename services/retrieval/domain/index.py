@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.retrieval.domain.release import ReleaseLists
 from services.retrieval.domain.shelf import Shelf
 from services.retrieval.domain.table import ProductTable
 
+DELETES_REMEMBERED = 50_000
 SHELF_SECONDS = 1.0
 """A shelf may be this old while products come and go: making one takes longer than using it."""
 
@@ -31,8 +34,21 @@ class LiveIndex:
 
     info: IndexInfo
     table: ProductTable
+    _deleted: OrderedDict[str, int] = field(default_factory=OrderedDict, init=False)
     _shelf: Shelf | None = field(default=None, init=False)
     _made: float = field(default=0.0, init=False)
+
+    def change_number(self, product_id: str) -> int | None:
+        """The latest change that is known of a product, its delete included."""
+        held, deleted = self.table.change_number(product_id), self._deleted.get(product_id)
+        return held if deleted is None else max(held or 0, deleted)
+
+    def note_deletes(self, changes: Mapping[str, int]) -> None:
+        """Remembers deletes, so that a write of an earlier change that is still under way does not undo them."""
+        for product_id, number in changes.items():
+            self._deleted[product_id] = max(number, self._deleted.pop(product_id, 0))
+        while len(self._deleted) > DELETES_REMEMBERED:
+            self._deleted.popitem(last=False)
 
     def shelf(self, lists: ReleaseLists | None, new_days: int) -> Shelf:
         """The release's lists over this index's rows; made again when the release or the products have changed."""

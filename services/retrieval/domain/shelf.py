@@ -37,6 +37,8 @@ class Shelf:
         # What sells well and better lately: the growth counts, and more where there are many buyers.
         self.trending = _descending(np.maximum(trend - 1.0, 0.0) * np.sqrt(self.popularity), self.live)
         self.new = self._new_rows(new_days)
+        self.best_sellers = self._all_rows()
+        """All rows: best sellers first, then those without sales, newest first."""
         self._by_category: dict[str, Rows] = {}
 
     def popular_in(self, category: str) -> Rows:
@@ -48,12 +50,6 @@ class Shelf:
             self._by_category[category] = rows
         return rows
 
-    def best_sellers(self) -> Rows:
-        """All rows: best sellers first, then those without sales, newest first."""
-        unsold = np.flatnonzero(self.live & (self.popularity <= 0))
-        unsold = unsold[np.argsort(-self._table.publish_times[unsold], kind="stable")]
-        return np.concatenate([self.popular, unsold])
-
     def by_row(self, values: npt.NDArray[np.float64]) -> Floats:
         """Values by item as values by row of the table as it is now; 0 for rows without an item."""
         found = np.zeros(self._table.size, np.float32)
@@ -64,6 +60,11 @@ class Shelf:
         """Numbers of rows in the release; -1: none."""
         found: npt.NDArray[np.int32] = np.append(self._items, np.int32(-1))[np.minimum(rows, self.size)]
         return found
+
+    def _all_rows(self) -> Rows:
+        unsold = np.flatnonzero(self.live & (self.popularity <= 0))
+        unsold = unsold[np.argsort(-self._table.publish_times[unsold], kind="stable")]
+        return np.concatenate([self.popular, unsold])
 
     def _new_rows(self, new_days: int) -> Rows:
         """Rows of products that the shop began to sell in the days before its newest, newest first."""

@@ -1,6 +1,7 @@
 """Milvus Lite as a server of its own. One process may hold its folder, so it is the only one that writes there."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,7 @@ class MilvusUnit(BaseUnit):
     @override
     async def prepare(self, run: CommandRunner, on_line: Callable[[str], None]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(self._folder)
 
     @override
     def command(self) -> Command:
@@ -59,3 +61,13 @@ class MilvusUnit(BaseUnit):
     @override
     async def close(self) -> None:
         await self._probe.close()
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what a kill in the middle of making a collection left: a folder without a schema.
+
+    Milvus Lite neither lists such a collection nor makes one of its name. Only while no server runs on the folder.
+    """
+    for collection in folder.glob("collections/*"):
+        if collection.is_dir() and not (collection / "schema.json").exists():
+            shutil.rmtree(collection)

@@ -87,12 +87,15 @@ class PostgresReleases:
 
     async def read_table(self, tenant: str, release_id: str, kind: TableKind) -> AsyncIterator[bytes]:
         key: dict[str, Any] = {"tenant": tenant, "id": release_id, "kind": kind}
-        for number in range(1_000_000):
+        async with self._pool.connection() as connection:
+            counted = await (await connection.execute(_SQL.count_chunks, key)).fetchone()
+        chunks = counted[0] if counted else 0
+        if not chunks:
+            raise ReleaseNotFound(release_id)
+        for number in range(chunks):
             async with self._pool.connection() as connection:
                 cursor = await connection.execute(_SQL.read_chunk, {**key, "number": number}, binary=True)
                 row = await cursor.fetchone()
             if row is None:
-                if number == 0:
-                    raise ReleaseNotFound(release_id)
-                return
+                raise ReleaseNotFound(release_id)  # deleted while it was read: a part is no release
             yield row[0]

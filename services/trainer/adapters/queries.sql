@@ -33,6 +33,10 @@ SELECT r.release_id, r.create_time, c.release_id IS NOT NULL, r.data_end_time, r
 FROM trainer.releases r LEFT JOIN trainer.current_releases c USING (tenant_id, release_id)
 WHERE r.tenant_id = %(tenant)s AND (%(before)s = '' OR r.release_id < %(before)s) ORDER BY r.release_id DESC LIMIT %(limit)s
 
+-- name: count_chunks
+SELECT count(*) FROM trainer.release_chunks
+WHERE tenant_id = %(tenant)s AND release_id = %(id)s AND kind = %(kind)s
+
 -- name: read_chunk
 SELECT content FROM trainer.release_chunks
 WHERE tenant_id = %(tenant)s AND release_id = %(id)s AND kind = %(kind)s AND number = %(number)s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from services.catalog.domain import StoredProduct
 from services.catalog.ports import IndexedItem, IndexState, Model, ProductEncoder, ProductIndex
@@ -17,6 +17,7 @@ class FakeEncoder(ProductEncoder):
         self.down = False
         self.bad: set[str] = set()
         self.encoded: list[str] = []
+        self.on_encode: Callable[[], Awaitable[None]] | None = None
 
     async def model(self) -> Model:
         if self.down:
@@ -29,6 +30,8 @@ class FakeEncoder(ProductEncoder):
         if any(product.product_id in self.bad for product in products):
             raise FailedPrecondition("cannot encode this")
         self.encoded += [product.product_id for product in products]
+        if self.on_encode is not None:
+            await self.on_encode()
         return [b"\0\0\x80\x3f"] * len(products), self.release
 
     async def compare(
@@ -70,18 +73,25 @@ class FakeIndex(ProductIndex):
     async def upsert(self, items: Sequence[IndexedItem], model_release: str, index: str = "") -> None:
         self._check()
         for name in [index] if index else list(self.indexes):
-            self.indexes[name].update({item.product.product_id: item.product for item in items})
+            self.indexes[name].update(
+                {item.product.product_id: item.product for item in items if self._newer(name, item.product)}
+            )
 
     async def update_offers(self, products: Sequence[StoredProduct]) -> None:
         self._check()
         for index in self.indexes.values():
             index.update({product.product_id: product for product in products if product.product_id in index})
 
-    async def delete(self, product_ids: Sequence[str]) -> None:
+    async def delete(self, changes: Mapping[str, int]) -> None:
         self._check()
         for index in self.indexes.values():
-            for product_id in product_ids:
-                index.pop(product_id, None)
+            for product_id, number in changes.items():
+                if product_id in index and index[product_id].change_number <= number:
+                    del index[product_id]
+
+    def _newer(self, name: str, product: StoredProduct) -> bool:
+        held = self.indexes[name].get(product.product_id)
+        return held is None or held.change_number < product.change_number
 
     def _check(self) -> None:
         if self.down:

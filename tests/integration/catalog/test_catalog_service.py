@@ -11,6 +11,7 @@ import grpc
 import psutil
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.timestamp_pb2 import Timestamp
 from mercato.catalog.v1 import catalog_service_pb2 as pb
 from mercato.catalog.v1 import catalog_service_pb2_grpc
 from mercato.errors.v1 import error_reason_pb2 as reasons
@@ -20,6 +21,7 @@ from services.catalog.adapters.postgres import PostgresProducts
 from services.catalog.compare_products import CompareProducts
 from services.catalog.converters import content_of
 from services.catalog.delete_product import DeleteProduct
+from services.catalog.domain import Change
 from services.catalog.import_products import ImportProducts
 from services.catalog.index_products import IndexWorker, WorkerPolicy
 from services.catalog.keep_index import IndexKeeper
@@ -318,6 +320,72 @@ async def test_rebuild_and_a_new_model(shop: Shop) -> None:
     shop.encoder.release = "m2"
     await shop.keeper.check("default")
     assert (shop.index.release, len(shop.index.products)) == ("m2", 300)
+
+
+async def test_what_changes_while_an_index_is_rebuilt_is_in_the_new_one(shop: Shop) -> None:
+    await shop.import_all([product(n) for n in range(4)])
+    await shop.work()
+
+    async def meanwhile() -> None:
+        shop.encoder.on_encode = None
+        cheaper = product_pb2.ProductOffer(product_id="p000001", availability=product_pb2.AVAILABILITY_OUT_OF_STOCK)
+        cheaper.offer_time.GetCurrentTime()
+        await shop.stub.UpdateOffers(pb.UpdateOffersRequest(offers=[cheaper]))
+        await shop.stub.DeleteProduct(pb.DeleteProductRequest(product_id="p000002"))
+        await shop.import_all([product(3, title="Renamed")])
+        await shop.work()  # the new index holds none of them yet
+
+    shop.encoder.on_encode = meanwhile
+    async for _ in shop.stub.RebuildIndex(pb.RebuildIndexRequest()):
+        pass
+    assert sorted(shop.index.products) == ["p000000", "p000001", "p000003"]
+    assert not shop.index.products["p000001"].offer.availability.buyable
+    assert b"Renamed" in shop.index.products["p000003"].basic
+
+
+async def test_a_claimed_offer_does_not_hide_a_content_that_came_after_the_claim(shop: Shop) -> None:
+    await shop.import_all([product(1)])
+    await shop.work()
+    dearer = product_pb2.ProductOffer(product_id="p000001", price={"units": 9, "currency_code": "USD"})  # type: ignore[arg-type]
+    dearer.offer_time.GetCurrentTime()
+    await shop.stub.UpdateOffers(pb.UpdateOffersRequest(offers=[dearer]))
+    claim = shop.products.claim
+
+    async def claim_and_be_late(limit: int, lease_seconds: float) -> list[Change]:
+        changes = await claim(limit, lease_seconds)
+        await shop.import_all([product(1, title="Renamed", price={"units": 9, "currency_code": "USD"})])
+        return changes
+
+    shop.products.claim = claim_and_be_late  # type: ignore[method-assign]  # the moment cannot be met otherwise
+    await shop.worker.work_once()
+    shop.products.claim = claim  # type: ignore[method-assign]
+    assert b"Renamed" in shop.index.products["p000001"].basic
+
+
+async def test_an_unchanged_import_still_guards_against_older_offers(shop: Shop) -> None:
+    def at(minutes: int) -> Timestamp:
+        return Timestamp(seconds=1_790_000_000 + 60 * minutes)
+
+    await shop.import_all([product(1, offer_time=at(0))])
+    again = await shop.import_all([product(1, offer_time=at(10))])
+    assert again[0].unchanged_count == 1
+    old = product_pb2.ProductOffer(product_id="p000001", price={"units": 8, "currency_code": "USD"}, offer_time=at(5))  # type: ignore[arg-type]
+    refused = await shop.stub.UpdateOffers(pb.UpdateOffersRequest(offers=[old]))
+    assert [item.item_id for item in refused.rejected] == ["p000001"]
+
+
+async def test_a_system_that_is_away_is_no_products_fault(shop: Shop) -> None:
+    await shop.import_all([product(n) for n in range(3)])
+    shop.index.down = True
+    for _ in range(4):
+        async with asyncio.timeout(10):
+            while not await shop.worker.work_once():
+                await asyncio.sleep(0.05)
+    shop.index.down = False
+    async with asyncio.timeout(10):
+        while not (changes := await shop.products.claim(10, 60)):
+            await asyncio.sleep(0.05)
+    assert [change.attempts for change in changes] == [1, 1, 1]
 
 
 async def test_a_lost_index_is_filled_again(shop: Shop) -> None:

@@ -214,6 +214,66 @@ async def test_an_index_is_built_beside_the_one_in_use(stub: RetrievalServiceStu
     assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
 
 
+async def test_a_rebuild_that_was_cut_off_begins_again(stub: RetrievalServiceStub, tenant: object) -> None:
+    products = await fill(stub, tenant, 5)
+    begin = pb.BeginIndexRequest(model_release="test_model_2", dimension=DIMENSION)
+    first = await stub.BeginIndex(begin, metadata=tenant)
+    half = pb.UpsertProductsRequest(products=products[:2], model_release="test_model_2", index=first.index)
+    await stub.UpsertProducts(half, metadata=tenant)
+    second = await stub.BeginIndex(begin, metadata=tenant)
+    whole = pb.UpsertProductsRequest(products=products[2:], model_release="test_model_2", index=second.index)
+    await stub.UpsertProducts(whole, metadata=tenant)
+    await stub.ActivateIndex(pb.ActivateIndexRequest(index=second.index), metadata=tenant)
+    state = await stub.GetIndexState(pb.GetIndexStateRequest(), metadata=tenant)
+    assert (state.active_index, state.product_count) == (second.index, 3)
+
+
+async def test_words_answer_while_the_model_and_the_index_differ(stub: RetrievalServiceStub, tenant: object) -> None:
+    await fill(stub, tenant, 10)
+    request = pb.SearchProductsRequest(
+        vector=unit(1),
+        model_release="newer_model",
+        query="article",
+        filter=product_pb2.ProductFilter(include_unavailable=True),
+    )
+    found = await stub.SearchProducts(request, metadata=tenant)
+    assert len(found.products) == 10
+    assert [failed.channel for failed in found.failed_channels] == [recommendation_pb2.CHANNEL_SEMANTIC]
+
+
+async def test_writes_and_deletes_may_arrive_in_any_order(stub: RetrievalServiceStub, tenant: object) -> None:
+    products = await fill(stub, tenant, 3)
+
+    def changed(number: int, brand: str) -> pb.UpsertProductsRequest:
+        product = pb.IndexedProduct()
+        product.CopyFrom(products[0])
+        product.change_number, product.brand, product.available = number, brand, True
+        return pb.UpsertProductsRequest(products=[product], model_release=MODEL)
+
+    async def count() -> int:
+        return (await stub.GetIndexState(pb.GetIndexStateRequest(), metadata=tenant)).product_count
+
+    delete = pb.DeleteProductsRequest(product_ids=["p000"], change_numbers=[6])
+    await stub.DeleteProducts(delete, metadata=tenant)
+    late = await stub.UpsertProducts(changed(5, "Late"), metadata=tenant)
+    assert (late.stale_count, await count()) == (1, 2), "encoded before the delete, written after it"
+    again = await stub.UpsertProducts(changed(7, "Again"), metadata=tenant)
+    assert (again.written_count, await count()) == (1, 3)
+    await stub.DeleteProducts(delete, metadata=tenant)
+    assert await count() == 3, "it came back since"
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        bad = pb.DeleteProductsRequest(product_ids=["p000", "p001"], change_numbers=[6])
+        await stub.DeleteProducts(bad, metadata=tenant)
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_shop_that_learnt_nothing_yet_has_candidates(stub: RetrievalServiceStub, tenant: object) -> None:
+    products = await fill(stub, tenant, 30)
+    found = await stub.FindCandidates(pb.FindCandidatesRequest(channel_size=5), metadata=tenant)
+    newest = [product.product_id for product in reversed(products) if product.available][:5]
+    assert list(found.candidates.product_ids) == newest
+
+
 async def test_a_restart_reads_the_index_back(milvus_uri: str, tenant: object) -> None:
     settings = RetrievalSettings(milvus_uri=milvus_uri, trainer_address="127.0.0.1:1")
     for run in range(2):

@@ -109,9 +109,12 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_one_starts(
     supervisor.wait()
     until(lambda: not any(alive(pid) for pid in processes))
     again = start(environment)
-    await_ready(again)
-    again.send_signal(signal.SIGINT)
-    again.wait(90)
+    try:
+        await_ready(again)
+        again.send_signal(signal.SIGINT)
+        assert again.wait(30) == 0
+    finally:
+        again.kill()
 
 
 def test_a_second_run_is_refused_with_the_holder_named(

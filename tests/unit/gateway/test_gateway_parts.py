@@ -12,7 +12,7 @@ from mercato.profile.v1 import profile_features_pb2
 from services.gateway.api_keys import ApiKeyFile
 from services.gateway.attribution import Attribution, TokenSigner, load_key, product_hash
 from services.gateway.authentication import scope_of
-from services.gateway.hydration import matches
+from services.gateway.hydration import matches, narrowed, shows
 from services.gateway.lists import ReleaseLists
 from services.gateway.seeds import CART_WEIGHT, CONTEXT_PRODUCT_WEIGHT, build_seeds
 from shared.errors.base import InvalidArgument
@@ -165,6 +165,15 @@ def test_what_cannot_be_bought_or_is_unknown() -> None:
     bare = product_pb2.Product(product_id="only-an-id")
     assert matches(bare, product_pb2.ProductFilter())
     assert not matches(bare, product_pb2.ProductFilter(brands=["B"])), "what cannot be checked is not shown"
+
+
+def test_the_category_on_screen_and_the_filter_both_hold() -> None:
+    wanted = product_pb2.ProductFilter(categories=["Milk"], brands=["B"])
+    assert list(narrowed(wanted, "Food").categories) == ["Food"]
+    assert list(narrowed(wanted, "").categories) == ["Milk"]
+    assert shows(PRODUCT, wanted, "Food")
+    assert not shows(PRODUCT, wanted, "Tools")
+    assert not shows(PRODUCT, product_pb2.ProductFilter(categories=["Bread"]), "Food")
 
 
 def test_lists_in_memory() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from services.profile.adapters.combined_events import CombinedEventStore
-from services.profile.domain.event import DAY_US, MINUTE_US, Event, Outcome, TimeLimits, Written
+from services.profile.domain.event import DAY_US, MINUTE_US, Event, EventType, Outcome, TimeLimits, Written
 from services.profile.domain.history import HistoryLimits
 from services.profile.errors import UserNotFound
 from services.profile.feature_cache import FeatureCache
@@ -18,7 +18,7 @@ from services.profile.refresh_facts import RefreshFacts
 from services.profile.write_events import WriteEvents
 from shared.errors.base import Unavailable
 from shared.errors.reasons import Reason
-from tests.fakes.profile.events import NOW_US, purchase, view
+from tests.fakes.profile.events import NOW_US, event, purchase, view
 from tests.fakes.profile.stores import FakeCatalog, FakeStores
 
 T = "default"
@@ -70,6 +70,16 @@ async def test_features_follow_every_event_though_cached(stores: FakeStores) -> 
     await stores.write(T, [purchase("b", user_id="u", at=NOW_US + 1)])
     assert len((await get(T, "u", "")).purchases.times_s) == 2
     assert len((await get(T, "u", "", 1)).purchases.times_s) == 1
+
+
+async def test_impressions_and_purchases_do_not_push_visits_out(stores: FakeStores) -> None:
+    get = GetFeatures(stores, FeatureCache(), HistoryLimits(), Clock())
+    shown = [
+        event(EventType.IMPRESSION, *(f"p{n}-{at}" for n in range(50)), at=NOW_US + at, user_id="u")
+        for at in range(1, 6)
+    ]
+    await stores.write(T, [view("seen", user_id="u"), *shown, purchase("bought", user_id="u", at=NOW_US + 9)])
+    assert [item.product_id for item in (await get(T, "u", "")).recent] == ["seen"]
 
 
 async def test_new_facts_make_new_features(stores: FakeStores) -> None:

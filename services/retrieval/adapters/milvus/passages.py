@@ -16,6 +16,7 @@ from services.retrieval.adapters.milvus.schema import make_passages, passage_to_
 from services.retrieval.domain.index import IndexInfo
 from services.retrieval.domain.product import FoundPassage, Passage, Vector
 from services.retrieval.ports import PassageIndex
+from shared.errors.base import Unavailable
 
 KEPT = 2
 """Collections of a tenant: a model release is left by writing all documents again, while the one before answers."""
@@ -93,11 +94,21 @@ class MilvusPassages(PassageIndex):
     async def _look(self, tenant: str) -> list[IndexInfo]:
         infos = [parse(PASSAGES, name) for name in await self._collections.names()]
         known = sorted((info for info in infos if info and info.tenant == tenant), key=lambda info: info.number)
-        for info in known:
-            if info not in self._known.get(tenant, []):
-                await self._collections.open(info.name)
-        self._known[tenant] = known
-        return known
+        whole = [info for info in known if info in self._known.get(tenant, []) or await self._opens(info)]
+        self._known[tenant] = whole
+        return whole
+
+    async def _opens(self, info: IndexInfo) -> bool:
+        """Opens a collection; drops it when it cannot be opened though Milvus answers: it was never finished."""
+        try:
+            await self._collections.open(info.name)
+        except Unavailable:
+            await self._collections.connection.check()
+            if await self._collections.aliases(info.name):
+                raise
+            await self._collections.drop(info.name)
+            return False
+        return True
 
     async def _collection(self, tenant: str, model_release: str, dimension: int) -> IndexInfo:
         async with self._making:

@@ -36,7 +36,7 @@ class ProfileFeatures(_message.Message):
 
     @_builtins.property
     def recent(self) -> Global___RecentInteractions:
-        """Interactions of all kinds, newest first; at most 200."""
+        """What the person did with products, newest first; at most 200: views, clicks, carts, wishes and ratings, neither impressions nor purchases."""
 
     def __init__(
         self,

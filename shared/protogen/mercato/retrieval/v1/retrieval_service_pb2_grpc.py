@@ -132,9 +132,9 @@ class RetrievalServiceServicer:
 
     def BeginIndex(self, request, context):
         """Makes a new, empty collection for a model release; writes go to it and to the active one until it is activated. The first
-        index of a tenant becomes active at once.
+        index of a tenant becomes active at once. One that is being built already is dropped: its builder was cut off.
 
-        Errors: ALREADY_EXISTS, UNAVAILABLE.
+        Errors: UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,9 +35,9 @@ class RetrievalServiceStub:
     """
     BeginIndex: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.BeginIndexRequest, _retrieval_service_pb2.BeginIndexResponse]
     """Makes a new, empty collection for a model release; writes go to it and to the active one until it is activated. The first
-    index of a tenant becomes active at once.
+    index of a tenant becomes active at once. One that is being built already is dropped: its builder was cut off.
 
-    Errors: ALREADY_EXISTS, UNAVAILABLE.
+    Errors: UNAVAILABLE.
     """
     ActivateIndex: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.ActivateIndexRequest, _retrieval_service_pb2.ActivateIndexResponse]
     """Moves the alias to the index being built and drops the one before.
@@ -125,9 +125,9 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_retrieval_service_pb2.BeginIndexRequest, _abc.Awaitable[_retrieval_service_pb2.BeginIndexResponse]],
     ) -> _abc.Awaitable[_retrieval_service_pb2.BeginIndexResponse]:
         """Makes a new, empty collection for a model release; writes go to it and to the active one until it is activated. The first
-        index of a tenant becomes active at once.
+        index of a tenant becomes active at once. One that is being built already is dropped: its builder was cut off.
 
-        Errors: ALREADY_EXISTS, UNAVAILABLE.
+        Errors: UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
