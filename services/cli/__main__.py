@@ -7,6 +7,7 @@ import os
 import sys
 
 import grpc
+from pydantic import ValidationError
 
 from services.cli.app import app
 from services.cli.arguments import address_in, hoist
@@ -27,19 +28,32 @@ def run(arguments: list[str]) -> int:
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else EXIT_FAILED
         return EXIT_USAGE if code == EXIT_REJECTED else code
-    except SomeRejected as error:
-        return _fail(str(error), error.exit_code, "note")
-    except (CliError, SupervisorError) as error:
-        return _fail(str(error), EXIT_FAILED)
-    except grpc.aio.AioRpcError as error:
-        return _fail(explain(error, address_in(hoisted)), EXIT_FAILED)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
     except BrokenPipeError:
         # The reader of a pipe left: say nothing, and keep Python from flushing into it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
+    except EXPECTED as error:
+        return _told(error, hoisted)
     return 0
+
+
+EXPECTED = (SomeRejected, CliError, SupervisorError, grpc.aio.AioRpcError, ValidationError, UnicodeError, OSError)
+
+
+def _told(error: Exception, arguments: list[str]) -> int:
+    """One line for an expected failure."""
+    if isinstance(error, SomeRejected):
+        return _fail(str(error), error.exit_code, "note")
+    if isinstance(error, grpc.aio.AioRpcError):
+        return _fail(explain(error, address_in(arguments)), EXIT_FAILED)
+    if isinstance(error, ValidationError):
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        return _fail(f"configuration: {wrong}", EXIT_USAGE)
+    if isinstance(error, UnicodeError):
+        return _fail("an argument holds bytes that are no UTF-8", EXIT_USAGE)
+    return _fail(str(error), EXIT_FAILED)
 
 
 def _fail(message: str, code: int, word: str = "error") -> int:

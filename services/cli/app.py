@@ -48,6 +48,9 @@ def options(
     json: Annotated[bool, typer.Option("--json", help="Answers as the contract's JSON.")] = False,
 ) -> None:
     """Search, recommendation and customer service for shops. Global options may stand anywhere."""
+    for name, value in (("--address", address), ("--api-key", api_key), ("--tenant", tenant)):
+        if not value.isascii() or not value.isprintable():
+            raise typer.BadParameter(f"{name} must hold printable ASCII characters only")
     context.obj = CliSettings(address=address, api_key=api_key, tenant=tenant, json=json)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import typer
 
+from services.cli.errors import CliError
+
 DEFAULT_ADDRESS = "127.0.0.1:50050"
 
 
@@ -32,6 +34,12 @@ def settings_of(context: typer.Context) -> CliSettings:
     """The options of this run."""
     found: Any = context.find_root().obj
     return found if isinstance(found, CliSettings) else CliSettings()
+
+
+def check_output(path: Path | None) -> None:
+    """Raises CliError before the work begins when its result could not be written."""
+    if path is not None and not path.absolute().parent.is_dir():
+        raise CliError(f"--output: there is no folder {path.absolute().parent}")
 
 
 def data_folder(given: Path | None) -> Path:

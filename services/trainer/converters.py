@@ -11,7 +11,8 @@ from mercato.trainer.v1 import trainer_service_pb2 as pb
 from services.trainer.domain import Progress, Release, Tables
 from services.trainer.ports import TableKind
 
-ITEMS_A_CHUNK = 5000
+# At the largest number of neighbours a chunk stays below 8 MB.
+ITEMS_A_CHUNK = 1000
 
 
 def release_to_proto(release: Release) -> operations_service_pb2.Release:
@@ -37,7 +38,7 @@ def progress_to_proto(progress: Progress | Release) -> pb.TrainResponse:
 
 
 def tables_to_chunks(tables: Tables) -> dict[TableKind, list[bytes]]:
-    """Cuts the tables into serialized messages of 5,000 items."""
+    """Cuts the tables into serialized messages of 1,000 items."""
     return {
         "neighbours": [message.SerializeToString() for message in _neighbours(tables)],
         "statistics": [message.SerializeToString() for message in _statistics(tables)],

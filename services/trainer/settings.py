@@ -18,8 +18,10 @@ class TrainerSettings(ServiceSettings):
 
     releases_kept: int = Field(5, ge=2, le=100)
     """Releases a tenant keeps; older ones are deleted, never the current one."""
-    neighbours: int = Field(50, ge=1, le=1000)
+    neighbours: int = Field(50, ge=1, le=500)
     """Neighbours kept an item."""
+    jobs: int = Field(1, ge=1, le=16)
+    """Trainings of different tenants at once in this process; one takes a core and up to 2 GiB. Others wait."""
     least_purchases: int = Field(2, ge=1)
     """An item needs this many baskets to have neighbours."""
     history_days: int = Field(730, ge=1)

@@ -40,6 +40,7 @@ class TrainConfig:
 
     history_days: int
     neighbours: NeighbourConfig
+    jobs: int = 1
 
 
 class Train:
@@ -59,6 +60,7 @@ class Train:
         self._serialize = serialize
         self._config = config
         self._jobs: set[asyncio.Task[None]] = set()
+        self._turns = asyncio.Semaphore(config.jobs)
 
     async def __call__(self, tenant: str, *, keep_current: bool) -> AsyncIterator[Progress | Release]:
         """Runs a job and streams its progress, the release last; the job goes on when the caller leaves.
@@ -103,7 +105,10 @@ class Train:
             async with self._repository.job_lock(tenant) as held:
                 if not held:
                     raise JobRunning
-                steps.put_nowait(await self._job(tenant, keep_current, steps.put_nowait))
+                if self._turns.locked():
+                    steps.put_nowait(Progress("waiting for the training of another tenant"))
+                async with self._turns:
+                    steps.put_nowait(await self._job(tenant, keep_current, steps.put_nowait))
         except MercatoError as error:
             _log.warning("training failed", error=str(error))
             steps.put_nowait(error)

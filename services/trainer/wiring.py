@@ -29,6 +29,7 @@ async def build(settings: TrainerSettings) -> AsyncIterator[ServiceParts]:
     config = TrainConfig(
         history_days=settings.history_days,
         neighbours=NeighbourConfig(neighbours=settings.neighbours, least_purchases=settings.least_purchases),
+        jobs=settings.jobs,
     )
     async with (
         open_pool(settings.postgres_dsn, max_size=6, application_name="mercato-trainer") as pool,
@@ -36,7 +37,7 @@ async def build(settings: TrainerSettings) -> AsyncIterator[ServiceParts]:
         open_channel(settings.catalog_address, service="catalog") as catalog,
     ):
         await migrate(pool, "services.trainer.migrations")
-        releases, notifier = PostgresReleases(pool, settings.releases_kept), ReleaseNotifier()
+        releases, notifier = PostgresReleases(pool, settings.postgres_dsn, settings.releases_kept), ReleaseNotifier()
         sources = Sources(ProfilePurchases(profile), CatalogCategories(catalog))
         train = Train(sources, releases, notifier, tables_to_chunks, config)
         watch = WatchReleases(releases, notifier, settings.watch_seconds)

@@ -28,13 +28,16 @@ class Measured:
         return (self.requests - self.errors) / self.seconds
 
 
-async def run_load(call: Call, *, in_flight: int, seconds: float, warm_up: int = 20) -> Measured:
-    """Runs `call` for `seconds` after `warm_up` requests; a failed request is an error without a time."""
-    for number in range(warm_up):
+async def run_load(call: Call, *, in_flight: int, seconds: float, first: int = 0, warm_up: int = 20) -> Measured:
+    """Runs `call` for `seconds` after `warm_up` requests; a failed request is an error without a time.
+
+    Requests are numbered from `first`.
+    """
+    for number in range(first, first + warm_up):
         await _timed(call, number)
     latencies: list[float] = []
     errors = 0
-    counter = warm_up
+    counter = first + warm_up
     start = time.perf_counter()
 
     async def caller() -> None:

@@ -20,7 +20,8 @@ from services.cli.client import Gateway
 from services.cli.errors import CliError
 
 PEOPLE, PRODUCTS, SEED = 400, 1000, 84
-VISITOR = "bench-visitor"
+VISITOR, VISITORS = "bench-visitor", 1000
+"""So many that none looks like a robot at the rates of one machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def workloads(gateway: Gateway, material: Material) -> Mapping[str, Call]:
         event = user_event_pb2.UserEvent(
             event_id=f"bench-{run}-{number}",
             event_type=user_event_pb2.USER_EVENT_TYPE_PRODUCT_VIEW,
-            visitor_id=f"{VISITOR}-{number % 64}",
+            visitor_id=f"{VISITOR}-{number % VISITORS}",
         )
         event.event_time.GetCurrentTime()
         event.products.add(product_id=material.product_ids[number % len(material.product_ids)])
@@ -82,6 +83,6 @@ def workloads(gateway: Gateway, material: Material) -> Mapping[str, Call]:
 
 async def clean_up(gateway: Gateway) -> None:
     """Erases what the benchmark wrote."""
-    for number in range(64):
+    for number in range(VISITORS):
         request = user_event_service_pb2.EraseUserDataRequest(visitor_id=f"{VISITOR}-{number}")
         await gateway.call(gateway.events.EraseUserData, request)

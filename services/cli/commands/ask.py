@@ -22,7 +22,7 @@ def ask(
     context: typer.Context,
     question: Annotated[str, typer.Argument(help="What a customer asks.")],
     user: Annotated[str, typer.Option(help="The customer's account.")] = "",
-    citations: Annotated[int, typer.Option("-n", help="Most citations; 0: the default.")] = 0,
+    citations: Annotated[int, typer.Option("-n", min=0, max=1000, help="Most citations; 0: the default.")] = 0,
 ) -> None:
     """Answer a question from the shop's documents, as the answer comes."""
     settings = settings_of(context)

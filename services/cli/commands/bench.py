@@ -22,8 +22,8 @@ from services.cli.bench.workloads import clean_up, gather_material, workloads
 from services.cli.client import Gateway, connect
 from services.cli.commands.up import prepare
 from services.cli.output import console
-from services.cli.settings import CliSettings, data_folder, settings_of
-from services.supervisor.adapters.data_folder import lock_holder
+from services.cli.settings import CliSettings, check_output, data_folder, settings_of
+from services.supervisor.adapters.data_folder import lock_holder, read_environment
 from services.supervisor.settings import SupervisorSettings
 from services.supervisor.suite import Suite
 
@@ -53,6 +53,7 @@ def bench(
 ) -> None:
     """Measure latency and throughput; starts the suite with the demo where it does not run."""
     out = console(stderr=settings_of(context).json)
+    check_output(output)
     report = asyncio.run(_bench(settings_of(context), data_folder(data), seconds, out))
     output.write_text(json.dumps(report, indent=1) + "\n")
     if settings_of(context).json:
@@ -65,9 +66,11 @@ def bench(
 async def _bench(options: CliSettings, data: Path, seconds: float, out: Console) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
         place = await _place(stack, options, data, out)
-        measured = await _measure(place, seconds, out)
-        bare = await asyncio.to_thread(bare_search_ms, place.milvus_uri, ALIAS)
-        await clean_up(place.gateway)
+        try:
+            measured = await _measure(place, seconds, out)
+            bare = await asyncio.to_thread(bare_search_ms, place.milvus_uri, ALIAS)
+        finally:
+            await clean_up(place.gateway)
     machine = {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()}
     return {**machine, "seconds": seconds, "bare_milvus_search_ms": {"p50": bare[0], "p99": bare[1]}, "rpcs": measured}
 
@@ -78,11 +81,14 @@ async def _place(stack: AsyncExitStack, options: CliSettings, data: Path, out: C
         out.print("starting the suite ...")
         suite = await stack.enter_async_context(Suite(SupervisorSettings(data=data)))
         await suite.wait_ready()
-        options = CliSettings(address=suite.addresses["gateway"])
-    gateway = await stack.enter_async_context(connect(options))
-    await prepare(gateway, out, data, 1.0)
-    ports = json.loads((data / "run" / "ports.json").read_text())
-    return Place(gateway, f"http://127.0.0.1:{ports['milvus']}", ports.get("retrieval-metrics", 0))
+        gateway = await stack.enter_async_context(connect(CliSettings(address=suite.addresses["gateway"])))
+        await prepare(gateway, out, data, 1.0)
+    else:
+        # A suite that runs is measured with what it holds: it may be somebody's shop.
+        gateway = await stack.enter_async_context(connect(options))
+    environment = read_environment(data)
+    metrics = int(environment.get("MERCATO_RETRIEVAL_METRICS_PORT", 0))
+    return Place(gateway, environment["MERCATO_MILVUS_URI"], metrics)
 
 
 async def _measure(place: Place, seconds: float, out: Console) -> dict[str, Any]:
@@ -95,7 +101,8 @@ async def _measure(place: Place, seconds: float, out: Console) -> dict[str, Any]
                 out.print(f"measuring {name}, {in_flight} in flight ...")
                 floor = await run_load(lambda _: empty(b""), in_flight=in_flight, seconds=seconds / 2)
                 before = milvus_seconds(place.retrieval_metrics)
-                real = await run_load(call, in_flight=in_flight, seconds=seconds)
+                # No number comes twice: an event with a known id would be a duplicate, which costs less.
+                real = await run_load(call, in_flight=in_flight, seconds=seconds, first=in_flight * 1_000_000)
                 waited = milvus_seconds(place.retrieval_metrics) - before
                 results[name][str(in_flight)] = _row(real, floor, waited * 1000 / max(real.requests, 1))
     return results

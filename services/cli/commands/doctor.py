@@ -138,6 +138,8 @@ def _gateway(settings: CliSettings) -> Check:
     try:
         answer = with_gateway(settings, work)
     except grpc.aio.AioRpcError as error:
+        if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+            return Check("gateway", True, f"{settings.address}: answers; --api-key with the scope operate tells more")
         advice = "start it with `mercato up`, or name it with --address"
         return Check("gateway", False, f"{settings.address}: {error.code().name}", advice)
     down = [item.name for item in answer.components if not item.healthy]

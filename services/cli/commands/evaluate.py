@@ -29,7 +29,7 @@ from services.cli.importing.items import EVENTS, PRODUCTS, Kind, batched
 from services.cli.importing.rejects import RejectsFile
 from services.cli.importing.stream import ImportStream
 from services.cli.output import Meter, console
-from services.cli.settings import CliSettings, settings_of
+from services.cli.settings import CliSettings, check_output, settings_of
 from services.supervisor.settings import SupervisorSettings
 from services.supervisor.suite import Suite
 
@@ -49,6 +49,7 @@ def evaluate(
 ) -> None:
     """Measure recommendations on the demo's last four weeks, in a suite that has seen only the weeks before."""
     out = console(stderr=settings_of(context).json)
+    check_output(output)
     with tempfile.TemporaryDirectory(prefix="mercato-evaluate-") as folder:
         results = asyncio.run(_evaluate(Path(folder), households, out))
     report = _report(results)
@@ -67,7 +68,16 @@ async def _evaluate(folder: Path, households: int, out: Console) -> Results:
     models = Path("data") / "models"
     if models.is_dir():  # the exported encoder is the same for everybody
         await asyncio.to_thread(shutil.copytree, models, folder / "models")
-    settings = SupervisorSettings(data=folder, gateway_address="127.0.0.1:0", metrics=False)
+    # Of its own entirely: systems that the environment names belong to a shop.
+    settings = SupervisorSettings(
+        data=folder,
+        gateway_address="127.0.0.1:0",
+        metrics=False,
+        postgres_dsn=None,
+        milvus_uri=None,
+        triton_address=None,
+        ports={},
+    )
     with Meter(out, "starting a suite of its own"):
         suite = Suite(settings)
         await suite.__aenter__()

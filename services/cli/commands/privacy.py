@@ -43,7 +43,7 @@ def erase_user(
     """Erase everything that is stored about one person, and show the receipt."""
     _one_of(user, visitor)
     settings = settings_of(context)
-    if not yes and not typer.confirm(f"Erase all data of {user or visitor}? This cannot be undone."):
+    if not yes and not typer.confirm(f"Erase all data of {user or visitor}? This cannot be undone.", err=True):
         raise CliError("nothing was erased")
 
     async def work(gateway: Gateway) -> None:

@@ -74,8 +74,10 @@ def _price(text: str) -> Money:
     """An amount without a currency: a shop sells in one."""
     try:
         amount = Decimal(text)
-        nanos = int(amount * 1_000_000_000)
+        nanos = int(amount * 1_000_000_000) if abs(amount) < 2**63 else None
     except (InvalidOperation, OverflowError, ValueError):
+        nanos = None
+    if nanos is None:
         raise CliError(f"{text!r} is not a price such as 2.50") from None
     sign = -1 if nanos < 0 else 1
     return Money(units=sign * (abs(nanos) // 1_000_000_000), nanos=sign * (abs(nanos) % 1_000_000_000))

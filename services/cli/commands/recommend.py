@@ -54,7 +54,7 @@ def recommend(
     product: Annotated[str, typer.Option(help="The product on screen.")] = "",
     cart: Annotated[list[str] | None, typer.Option(help="A product in the cart; may be repeated.")] = None,
     explain: Annotated[bool, typer.Option(help="Show how the scores came about.")] = False,
-    size: Annotated[int, typer.Option("-n", help="How many.")] = 10,
+    size: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many.")] = 10,
 ) -> None:
     """Recommend products to one person, beside what they bought lately."""
     settings = settings_of(context)
@@ -90,7 +90,7 @@ def recommend(
 def similar(
     context: typer.Context,
     product: Annotated[str, typer.Option(help="The product.")],
-    size: Annotated[int, typer.Option("-n", help="How many.")] = 10,
+    size: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many.")] = 10,
 ) -> None:
     """Show products like one product."""
     settings = settings_of(context)

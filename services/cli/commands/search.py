@@ -29,7 +29,7 @@ def search(
     max_price: Annotated[str, typer.Option(help="Highest price.")] = "",
     user: Annotated[str, typer.Option(help="Whose interests weigh in the order.")] = "",
     explain: Annotated[bool, typer.Option(help="Show how the scores came about.")] = False,
-    size: Annotated[int, typer.Option("-n", help="How many.")] = 10,
+    size: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many.")] = 10,
     page_token: Annotated[str, typer.Option(help="The next page of an earlier search.")] = "",
 ) -> None:
     """Find products by meaning and by words."""

@@ -60,7 +60,10 @@ async def train_release(gateway: Gateway, out: Console, *, keep_current: bool = 
     return release
 
 
-def releases(context: typer.Context, page_size: Annotated[int, typer.Option("-n", help="How many.")] = 20) -> None:
+Size = Annotated[int, typer.Option("-n", min=1, max=1000, help="How many.")]
+
+
+def releases(context: typer.Context, page_size: Size = 20) -> None:
     """List releases, newest first."""
     settings = settings_of(context)
 

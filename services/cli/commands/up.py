@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import grpc
 import typer
 from mercato.gateway.v1.operations_service_pb2 import GetStatusRequest
 from rich.console import Console
@@ -44,6 +45,10 @@ def up(
     asyncio.run(_up(settings, settings_of(context), demo_fraction if demo else None))
 
 
+REFUSED = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+"""API keys are on: a suite that serves is not stopped for that."""
+
+
 async def _up(settings: SupervisorSettings, options: CliSettings, fraction: float | None) -> None:
     stop_on_signals()
     out = console()
@@ -54,7 +59,12 @@ async def _up(settings: SupervisorSettings, options: CliSettings, fraction: floa
         address = suite.addresses["gateway"]
         local = CliSettings(address=address, api_key=options.api_key, tenant=options.tenant)
         async with connect(local) as gateway:
-            await prepare(gateway, out, settings.data, fraction)
+            try:
+                await prepare(gateway, out, settings.data, fraction)
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in REFUSED:
+                    raise
+                out.print(f"the demo is not looked after: {error.details()}; give --api-key with the scope operate")
         suite.take_signals()
         _show_addresses(out, suite, time.monotonic() - began)
         await suite.until_stopped()

@@ -53,13 +53,8 @@ class Marker:
         draft.replace(path)
 
     def holds(self, status: GetStatusResponse) -> bool:
-        """Whether the suite still has what was stored."""
-        return (
-            self.complete
-            and status.product_count >= self.products
-            and status.event_count >= self.events
-            and status.document_count >= self.documents
-        )
+        """Whether the suite still has what was stored; less of it is somebody's doing, such as an erasure."""
+        return self.complete and min(status.product_count, status.event_count, status.document_count) > 0
 
 
 class DemoLoader:

@@ -105,6 +105,9 @@ class ItemReader:
                 item = parse_item(self._kind, values)
             except ValueMismatch as error:
                 self._reject(row, error.violation)
+            except (ValueError, TypeError, LookupError, ArithmeticError) as error:
+                # Whatever a value can do to the code that reads it, it costs its own row alone.
+                self._reject(row, Violation("", f"cannot be read: {error}", "field.type"))
             else:
                 yield row, item
 

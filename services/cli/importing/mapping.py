@@ -81,7 +81,14 @@ class RowMapping:
 
 def parse_mapping(texts: Iterable[str], item: Any) -> RowMapping:
     """The rules of all ``--map`` options. Raises MappingError."""
-    return RowMapping([_parse(text, item) for text in texts])
+    rules = [_parse(text, item) for text in texts]
+    for rule in rules:
+        for other in rules:
+            inside = len(other.path) > len(rule.path) and other.path[: len(rule.path)] == rule.path
+            if inside and not (_is_attributes(rule.leaf) and not rule.transforms):
+                whole, part = ".".join(rule.path), ".".join(other.path)
+                raise MappingError(f"--map: {whole} is given as a whole and {part} as a part of it; give one of them")
+    return RowMapping(rules)
 
 
 def by_name(columns: Iterable[str], item: Any) -> RowMapping:

@@ -7,6 +7,7 @@ import gzip
 import math
 import tempfile
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,24 +110,42 @@ def _json_row(name: str, number: int, line: bytes) -> Row:
 
 
 def csv_rows(name: str, stream: IO[bytes], delimiter: str) -> Iterator[Row]:
-    """Rows by the header's names; an empty cell is left out."""
+    """Rows by the header's names; an empty cell is left out.
+
+    A stray quote opens a cell that goes on over the lines below it. What such a record cannot be read for costs its
+    first line alone: the lines after it are read again by themselves.
+    """
     lines = _CsvLines(stream)
     csv.field_size_limit(MAX_LINE_BYTES)
+    header = _csv_header(name, lines, delimiter)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    header = next(reader, None)
-    if not header:
-        raise CliError(f"{name}: no header line")
     while True:
-        lines.too_long = False
+        lines.begin()
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Row(name, lines.count, problem=Violation("", f"invalid CSV: {error}", "line.csv"))
+            yield Row(name, lines.first, problem=Violation("", f"invalid CSV: {error}", "line.csv"))
+            lines.again()
+            reader = csv.reader(lines, delimiter=delimiter, strict=True)
             continue
-        if cells:
-            yield _csv_row(Row(name, lines.count), header, cells, too_long=lines.too_long)
+        if not cells:
+            continue
+        row = _csv_row(Row(name, lines.first), header, cells, too_long=lines.too_long)
+        yield row
+        if row.problem is not None and row.problem.rule == "line.columns":
+            lines.again()
+
+
+def _csv_header(name: str, lines: _CsvLines, delimiter: str) -> list[str]:
+    try:
+        header = next(csv.reader(lines, delimiter=delimiter, strict=True), None)
+    except csv.Error as error:
+        raise CliError(f"{name}: the header line is no CSV: {error}") from None
+    if not header:
+        raise CliError(f"{name}: no header line")
+    return header
 
 
 def _csv_row(row: Row, header: list[str], cells: list[str], *, too_long: bool) -> Row:
@@ -142,17 +161,29 @@ def _csv_row(row: Row, header: list[str], cells: list[str], *, too_long: bool) -
 
 
 def parquet_rows(name: str, stream: IO[bytes]) -> Iterator[Row]:
-    """Rows of all row groups; a null is left out."""
+    """Rows of all row groups; a null is left out. Binary columns are text in UTF-8, as older writers store it."""
     number = 0
     for batch in pq.ParquetFile(stream).iter_batches(batch_size=500):
-        for values in batch.to_pylist():
+        for place in range(batch.num_rows):
             number += 1
-            kept = {key: value for key, value in values.items() if value is not None}
-            bad = [key for key, value in kept.items() if isinstance(value, float) and not math.isfinite(value)]
-            if bad:
-                yield Row(name, number, problem=Violation(bad[0], "not a finite number", "field.finite"))
-            else:
-                yield Row(name, number, values=kept)
+            yield _parquet_row(name, number, batch, place)
+
+
+def _parquet_row(name: str, number: int, batch: pa.RecordBatch, place: int) -> Row:
+    kept: dict[str, Any] = {}
+    for column, values in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            value = values[place].as_py()
+            value = value.decode() if isinstance(value, bytes) else value
+        except UnicodeDecodeError:
+            return Row(name, number, problem=Violation(column, "invalid UTF-8", "line.utf8"))
+        except (ValueError, OverflowError) as error:
+            return Row(name, number, problem=Violation(column, f"cannot be read: {error}", "field.type"))
+        if isinstance(value, float) and not math.isfinite(value):
+            return Row(name, number, problem=Violation(column, "not a finite number", "field.finite"))
+        if value is not None:
+            kept[column] = value
+    return Row(name, number, values=kept)
 
 
 def text_row(name: str, stem: str, stream: IO[bytes]) -> Row:
@@ -170,24 +201,51 @@ def text_row(name: str, stem: str, stream: IO[bytes]) -> Row:
 
 
 class _CsvLines:
-    """Lines as text; bytes that are no UTF-8 come as lone surrogates, lines over the limit are cut and noted."""
+    """Lines as text; bytes that are no UTF-8 come as lone surrogates, lines over the limit are cut and noted.
+
+    Remembers the lines of the record that is being read, so that all but the first can be read again.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._lines = _lines(stream)
+        self._waiting: deque[str] = deque()
+        self._record: list[str] = []
         self.count = 0
+        """Number of the line read last."""
         self.too_long = False
+
+    @property
+    def first(self) -> int:
+        """Number of the record's first line."""
+        return self.count - max(len(self._record), 1) + 1
+
+    def begin(self) -> None:
+        """A new record begins."""
+        self._record.clear()
+        self.too_long = False
+
+    def again(self) -> None:
+        """The record's lines but the first come again."""
+        self._waiting.extendleft(reversed(self._record[1:]))
+        self.count -= max(len(self._record) - 1, 0)
+        self._record.clear()
 
     def __iter__(self) -> _CsvLines:
         return self
 
     def __next__(self) -> str:
-        line = next(self._lines)
+        text = self._waiting.popleft() if self._waiting else self._read()
         self.count += 1
+        self._record.append(text)
+        return text
+
+    def _read(self) -> str:
+        line = next(self._lines)
         if line is None:
             self.too_long = True
             return "\n"
         text = line.decode(errors="surrogateescape")
-        return text.removeprefix("\ufeff") if self.count == 1 else text
+        return text.removeprefix("\ufeff") if self.count == 0 else text
 
 
 def _lines(stream: IO[bytes]) -> Iterator[bytes | None]:

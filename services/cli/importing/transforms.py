@@ -40,6 +40,10 @@ def parse_transform(text: str) -> Transform:
     )
 
 
+MOST_UNITS = 2**63
+"""Units of an amount are 64-bit integers."""
+
+
 def decimal(value: Any) -> Decimal:
     """A finite number from a number or its text."""
     try:
@@ -52,7 +56,9 @@ def decimal(value: Any) -> Decimal:
 
 
 def money_json(amount: Decimal, currency: str) -> dict[str, Any]:
-    """``google.type.Money`` in JSON form."""
+    """``google.type.Money`` in JSON form. Raises TransformError for more than it can hold."""
+    if abs(amount) >= MOST_UNITS:
+        raise TransformError(f"{_shown(str(amount))} is more than an amount of money can be")
     nanos = int((amount * 1_000_000_000).to_integral_value())
     sign = -1 if nanos < 0 else 1
     units, rest = divmod(abs(nanos), 1_000_000_000)
@@ -63,11 +69,10 @@ def time_json(value: Any) -> str:
     """A time in the contract's form; one without a zone counts as UTC."""
     try:
         made = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
-    except ValueError:
+        zoned = made.replace(tzinfo=UTC) if made.tzinfo is None else made.astimezone(UTC)
+    except (ValueError, OverflowError):  # a time of year 1 or 9999 may leave the calendar with its zone
         raise TransformError(f"{_shown(value)} is not a time such as 2026-01-31T12:00:00Z") from None
-    return (
-        (made.replace(tzinfo=UTC) if made.tzinfo is None else made).astimezone(UTC).isoformat().replace("+00:00", "Z")
-    )
+    return zoned.isoformat().replace("+00:00", "Z")
 
 
 def _epoch(divisor: int) -> Transform:

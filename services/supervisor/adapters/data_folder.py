@@ -60,6 +60,15 @@ class DataFolder:
         write_atomically(self.run / "environment", "".join(lines), mode=0o600)
 
 
+def read_environment(root: Path) -> dict[str, str]:
+    """What `note_environment` wrote last. Raises SupervisorError when nothing ran on the folder."""
+    try:
+        lines = (root / "run" / "environment").read_text().splitlines()
+    except OSError as error:
+        raise SupervisorError(f"no suite has run on {root}: {error.strerror}") from error
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
 def lock_holder(root: Path) -> int | None:
     """The process id that holds the data folder now, None when nobody does."""
     try:

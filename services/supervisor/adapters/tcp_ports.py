@@ -16,11 +16,12 @@ LOWEST, HIGHEST = 20000, 31999
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
     """Whether a server could listen there now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    bare = host.strip("[]")
+    with socket.socket(socket.AF_INET6 if ":" in bare else socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
-        except OSError:
+            probe.bind((bare, port))
+        except (OSError, OverflowError):
             return False
     return True
 
@@ -36,7 +37,7 @@ class PortBook:
     def configured(self, name: str, port: int, host: str = LOOPBACK) -> int:
         """A port that was asked for. Raises PortTaken."""
         if not is_free(port, host):
-            raise PortTaken(f"{name}: port {port} on {host} is in use by another process")
+            raise PortTaken(f"{name}: cannot listen on port {port} of {host}: it is in use, or not of this machine")
         self._given[name] = port
         return port
 

@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from psycopg import AsyncConnection, OperationalError
 from psycopg_pool import AsyncConnectionPool
 
 from services.trainer.domain import Release
 from services.trainer.errors import ReleaseNotFound
 from services.trainer.ports import TableKind
+from shared.errors.base import Unavailable
 from shared.postgres.queries import load_queries
 
 _SQL = load_queries("services.trainer.adapters")
@@ -19,17 +21,24 @@ _SQL = load_queries("services.trainer.adapters")
 class PostgresReleases:
     """The repository."""
 
-    def __init__(self, pool: AsyncConnectionPool, releases_kept: int) -> None:
+    def __init__(self, pool: AsyncConnectionPool, dsn: str, releases_kept: int) -> None:
         self._pool = pool
+        self._dsn = dsn
         self._kept = releases_kept
 
     @asynccontextmanager
     async def job_lock(self, tenant: str) -> AsyncIterator[bool]:
-        # The lock lives as long as its transaction, so a process that dies releases it.
-        async with self._pool.connection() as connection:
-            await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        # A connection of its own: a job lasts long, and those of the pool are for calls. The lock lives as long as its
+        # connection, so a process that dies releases it.
+        try:
+            connection = await AsyncConnection.connect(
+                self._dsn, autocommit=True, connect_timeout=5, application_name="mercato-trainer-job"
+            )
+        except OperationalError as error:
+            raise Unavailable("postgres") from error
+        async with connection:
             cursor = await connection.execute(
-                "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"trainer job {tenant}"]
+                "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [f"trainer job {tenant}"]
             )
             row = await cursor.fetchone()
             yield bool(row and row[0])
@@ -56,6 +65,7 @@ class PostgresReleases:
             )
             async with connection.cursor() as cursor:
                 await cursor.executemany(_SQL.insert_chunk, rows)
+            await connection.execute(_SQL.delete_old, {"tenant": tenant, "kept": self._kept})
 
     async def promote(self, tenant: str, release_id: str) -> Release:
         key = {"tenant": tenant, "id": release_id}

@@ -65,7 +65,7 @@ class Shelves:
 async def trainer(dsn: str, source: FixedPurchases) -> AsyncIterator[trainer_service_pb2_grpc.TrainerServiceAsyncStub]:
     async with open_pool(dsn) as pool:
         await migrate(pool, "services.trainer.migrations")
-        releases, notifier = PostgresReleases(pool, 2), ReleaseNotifier()
+        releases, notifier = PostgresReleases(pool, dsn, 2), ReleaseNotifier()
         train = Train(
             Sources(source, Shelves()),
             releases,
@@ -163,7 +163,7 @@ async def test_what_cannot_be_done_is_said_precisely(postgres_database: str) -> 
 
 async def test_one_job_a_tenant(postgres_database: str) -> None:
     async with trainer(postgres_database, FixedPurchases()) as stub, open_pool(postgres_database) as pool:
-        async with PostgresReleases(pool, 2).job_lock("default") as held:
+        async with PostgresReleases(pool, postgres_database, 2).job_lock("default") as held:
             assert held
             with pytest.raises(grpc.aio.AioRpcError) as running:
                 await run(stub)

@@ -134,3 +134,54 @@ def test_a_large_file_is_read_in_bounded_batches(tmp_path: Path) -> None:
         sizes = [len(batch) for batch in ItemReader(PRODUCTS, None, sink).batches([Source(path)])]
     assert sum(sizes) == 1203
     assert max(sizes) <= 500
+
+
+def test_a_stray_quote_costs_its_own_line_alone(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    rows = [f"{n},Article {n}\n" for n in range(200)]
+    rows[5], rows[9] = '5,"5 inch\n', '9,"9 inch" screen\n'
+    rows[20] = '20,"two\nlines"\n'
+    path.write_text("product_id,title\n" + "".join(rows))
+    items, rejects = read(path, tmp_path)
+    assert {item.product_id for item in items} == {str(n) for n in range(200)} - {"5", "9"}
+    assert [reject["line"] for reject in rejects] == [7, 11]
+    assert next(item.title for item in items if item.product_id == "20") == "two\nlines"
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule", "value"),
+    [
+        (EVENTS, "event_time=v", "0001-01-01T00:00:00+01:00"),
+        (EVENTS, "event_time=v", "9999-12-31T23:59:59-01:00"),
+        (EVENTS, "event_time=v|seconds", "1e300"),
+        (PRODUCTS, "price=v|money:EUR", "1e99999"),
+        (PRODUCTS, "price=v|cents:EUR", "1e999999"),
+        (PRODUCTS, "stock_quantity=v|number", "1e400"),
+        (PRODUCTS, "attributes=v|json", "[1, 2]"),
+    ],
+)
+def test_no_value_stops_an_import(tmp_path: Path, kind: Any, rule: str, value: str) -> None:
+    path = tmp_path / "x.jsonl"
+    lines = [{"id": "a", "v": value}, {"id": "b"}]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    names = ("product_id=id", "title=id") if kind is PRODUCTS else ("event_id=id",)
+    items, rejects = read(path, tmp_path, kind, (*names, rule))
+    assert [getattr(item, kind.id_field) for item in items] == ["b"]
+    assert [reject["line"] for reject in rejects] == [1]
+
+
+def test_parquet_of_older_writers_and_broken_texts(tmp_path: Path) -> None:
+    table = tmp_path / "p.parquet"
+    ids = pa.array([b"a", b"\xff", b"c"], pa.binary())
+    pq.write_table(pa.table({"product_id": ids, "title": ["A", "B", "C"]}), table)
+    items, rejects = read(table, tmp_path)
+    assert [item.product_id for item in items] == ["a", "c"]
+    assert [(reject["line"], reject["violations"][0]["rule"]) for reject in rejects] == [(2, "line.utf8")]
+
+
+@pytest.mark.parametrize(
+    "rules", [("price=p", "price.currency_code:=EUR"), ("attributes=p|json", "attributes.color=c")]
+)
+def test_a_field_is_given_as_a_whole_or_in_parts(rules: tuple[str, str]) -> None:
+    with pytest.raises(MappingError, match="as a whole"):
+        mapped(ROW, "product_id=id", *rules)

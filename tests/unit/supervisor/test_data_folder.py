@@ -62,7 +62,7 @@ def test_a_taken_port_is_refused_or_replaced(tmp_path: Path) -> None:
     port = book.choose("a")
     book.save()
     with socket.create_server(("127.0.0.1", port)):
-        with pytest.raises(PortTaken, match=f"gateway: port {port} "):
+        with pytest.raises(PortTaken, match=f"gateway: cannot listen on port {port} "):
             book.configured("gateway", port)
         assert PortBook(tmp_path / "ports.json").choose("a") != port
 
