@@ -8,11 +8,8 @@ from services.catalog.errors import RebuildRunning
 from services.catalog.ports import Systems
 from services.catalog.rebuild_index import RebuildIndex
 from services.catalog.waker import Waker
-from shared.context.request import use_tenant
-from shared.errors.base import MercatoError, Unavailable
+from shared.server.tenant_checks import keep_checking
 from shared.telemetry.logs import logger
-
-SOON_SECONDS = 1.0
 
 _log = logger("keep_index")
 
@@ -29,18 +26,12 @@ class IndexKeeper:
         self._checking = asyncio.Lock()
 
     async def run(self) -> None:
-        """Checks at once, then every `check_seconds`; soon again while something does not answer."""
-        while True:
-            pause = self._check_seconds
-            try:
-                for tenant in await self._systems.repository.tenants() or ["default"]:
-                    with use_tenant(tenant):
-                        await self.check(tenant)
-            except Unavailable:
-                pause = SOON_SECONDS
-            except MercatoError as error:
-                _log.warning("index check failed", error=str(error))
-            await asyncio.sleep(pause)
+        """Checks all tenants until cancelled."""
+        await keep_checking(self._tenants, self.check, self._check_seconds)
+
+    async def _tenants(self) -> list[str]:
+        """Those with products; the default one before there are any, so that its index is there for the first."""
+        return await self._systems.repository.tenants() or ["default"]
 
     async def ensure(self, tenant: str) -> None:
         """Checks a tenant that this process has not seen yet, so that a new shop need not wait. Raises Unavailable."""

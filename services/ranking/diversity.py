@@ -24,7 +24,7 @@ CONSIDERED = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class _Likeness:
     """Numbers by which two candidates are alike, in columns `[C]`; -1 is like nothing."""
 
     leaves: Longs
@@ -32,7 +32,7 @@ class Likeness:
     brands: Longs
 
     @classmethod
-    def of(cls, candidates: Candidates) -> Likeness:
+    def of(cls, candidates: Candidates) -> _Likeness:
         """Leaf, parent category and brand of each candidate."""
         parents = [path.rpartition(SEPARATOR)[0] for path in candidates.category_names]
         return cls(
@@ -42,7 +42,7 @@ class Likeness:
         )
 
 
-def spread(scores: Doubles, order: Longs, likeness: Likeness, limit: int, diversity: float) -> Longs:
+def spread(scores: Doubles, order: Longs, candidates: Candidates, limit: int, diversity: float) -> Longs:
     """The best `limit` of `order`, spread. `order` holds positions by falling score; `diversity` 0 keeps it.
 
     Each step takes the candidate with the largest (1 - d) × relevance - d × similarity to the most similar one taken;
@@ -55,6 +55,7 @@ def spread(scores: Doubles, order: Longs, likeness: Likeness, limit: int, divers
     head = scores[order[:considered]]
     width = head[0] - head[-1]
     relevance = (head - head[-1]) / width if width > 0.0 else np.ones(considered)
+    likeness = _Likeness.of(candidates)
     leaf, parent, brand = (
         column[order[:considered]] for column in (likeness.leaves, likeness.parents, likeness.brands)
     )

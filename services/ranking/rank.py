@@ -35,8 +35,7 @@ class Rank:
         shown = np.flatnonzero(rules.allowed(command, scored.columns.known))
         wanted = diversity.DEFAULTS[command.placement] if command.diversity is None else command.diversity
         order = _head(scored.scores, shown, candidates.product_ids, diversity.CONSIDERED * command.limit)
-        likeness = diversity.Likeness.of(candidates)
-        taken: list[int] = diversity.spread(scored.scores, order, likeness, command.limit, wanted).tolist()
+        taken: list[int] = diversity.spread(scored.scores, order, candidates, command.limit, wanted).tolist()
         return taken
 
     @staticmethod

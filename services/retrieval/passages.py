@@ -59,9 +59,9 @@ class Passages:
         """Deletes a document's passages, but those of `keep_revision` unless that is empty. Raises Unavailable."""
         await asyncio.shield(asyncio.ensure_future(self._index.delete(tenant, document_id, keep_revision)))
 
-    async def count(self, tenant: str) -> dict[str, int]:
-        """Counts passages by model release, oldest first. Raises Unavailable."""
-        return await self._index.count(tenant)
+    async def count(self, tenant: str, model_release: str) -> int:
+        """Counts the passages of one model release. Raises Unavailable."""
+        return await self._index.count(tenant, model_release)
 
     async def search(
         self, tenant: str, vector: Vector | None, model_release: str, words: str, limit: int

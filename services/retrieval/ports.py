@@ -72,8 +72,8 @@ class PassageIndex(Protocol):
     async def releases(self, tenant: str) -> dict[str, int]:
         """Returns model releases that have a collection, oldest first, with their dimension."""
 
-    async def count(self, tenant: str) -> dict[str, int]:
-        """Counts passages by model release, oldest first."""
+    async def count(self, tenant: str, model_release: str) -> int:
+        """Counts the passages of one model release."""
 
     async def search_vector(self, tenant: str, model_release: str, vector: Vector, limit: int) -> list[FoundPassage]:
         """Returns the passages nearest to a unit vector by cosine, best first."""

@@ -64,16 +64,12 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
 
     async def GetIndexState(self, request: pb.GetIndexStateRequest, context: Context) -> pb.GetIndexStateResponse:
         state = await self._use.manage.state(current_tenant())
-        passages = await self._use.passages.count(current_tenant())
         return pb.GetIndexStateResponse(
             active_index=state.active,
             model_release=state.model_release,
             product_count=state.products,
             building_index=state.building,
             release_id=state.release_id,
-            passage_collections=[
-                pb.PassageCollection(model_release=release, passage_count=count) for release, count in passages.items()
-            ],
         )
 
     async def FindCandidates(self, request: pb.FindCandidatesRequest, context: Context) -> pb.FindCandidatesResponse:
@@ -107,6 +103,10 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
     async def DeletePassages(self, request: pb.DeletePassagesRequest, context: Context) -> pb.DeletePassagesResponse:
         await self._use.passages.delete(current_tenant(), request.document_id, request.keep_revision)
         return pb.DeletePassagesResponse()
+
+    async def CountPassages(self, request: pb.CountPassagesRequest, context: Context) -> pb.CountPassagesResponse:
+        count = await self._use.passages.count(current_tenant(), request.model_release)
+        return pb.CountPassagesResponse(passage_count=count)
 
     async def SearchPassages(self, request: pb.SearchPassagesRequest, context: Context) -> pb.SearchPassagesResponse:
         vector = converters.vector_from_bytes(request.vector, "vector")

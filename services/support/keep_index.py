@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from services.support.index_documents import IndexWorker
 from services.support.ports import Systems
-from shared.context.request import use_tenant
-from shared.errors.base import MercatoError, Unavailable
+from shared.server.tenant_checks import keep_checking
 from shared.telemetry.logs import logger
-
-SOON_SECONDS = 1.0
 
 _log = logger("keep_index")
 
@@ -24,18 +19,8 @@ class IndexKeeper:
         self._check_seconds = check_seconds
 
     async def run(self) -> None:
-        """Checks at once, then every `check_seconds`; soon again while something does not answer."""
-        while True:
-            pause = self._check_seconds
-            try:
-                for tenant in await self._systems.repository.tenants():
-                    with use_tenant(tenant):
-                        await self.check(tenant)
-            except Unavailable:
-                pause = SOON_SECONDS
-            except MercatoError as error:
-                _log.warning("index check failed", error=str(error))
-            await asyncio.sleep(pause)
+        """Checks all tenants until cancelled."""
+        await keep_checking(self._systems.repository.tenants, self.check, self._check_seconds)
 
     async def check(self, tenant: str) -> None:
         """Has all documents indexed again when passages of the encoder's model are missing. Raises Unavailable."""

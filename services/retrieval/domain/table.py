@@ -7,7 +7,7 @@ means the same product for as long as the table lives.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -83,12 +83,12 @@ class ProductTable:
         """A product's row."""
         return self._rows.get(product_id)
 
-    def rows(self, product_ids: Iterable[str]) -> Rows:
+    def rows(self, product_ids: Collection[str]) -> Rows:
         """Rows of those that are known, in the order given."""
-        known = self._rows
-        return np.array([known[one] for one in product_ids if one in known], np.int64)
+        places = self.places(product_ids)
+        return places[places >= 0]
 
-    def places(self, product_ids: Sequence[str]) -> Rows:
+    def places(self, product_ids: Collection[str]) -> Rows:
         """The row of each; -1 for unknown ones."""
         known = self._rows
         return np.fromiter((known.get(one, -1) for one in product_ids), np.int64, len(product_ids))

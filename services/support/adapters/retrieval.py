@@ -57,9 +57,8 @@ class RemotePassageIndex:
 
     async def count(self, model_release: str) -> int:
         with remote_errors("retrieval"):
-            state = await self._stub.GetIndexState(pb.GetIndexStateRequest())
-        counts = {one.model_release: one.passage_count for one in state.passage_collections}
-        return counts.get(model_release, 0)
+            response = await self._stub.CountPassages(pb.CountPassagesRequest(model_release=model_release))
+        return response.passage_count
 
     async def search(self, question: str, encoded: Encoded, limit: int) -> list[Hit]:
         request = pb.SearchPassagesRequest(

@@ -319,5 +319,11 @@ async def test_passages_follow_their_document(stub: RetrievalServiceStub, tenant
     )
     await stub.DeletePassages(pb.DeletePassagesRequest(document_id="returns", keep_revision="b"), metadata=tenant)
     assert await found() == [("returns#0", "b")]
+
+    async def count(model_release: str) -> int:
+        request = pb.CountPassagesRequest(model_release=model_release)
+        return (await stub.CountPassages(request, metadata=tenant)).passage_count
+
+    assert (await count(MODEL), await count("another_model")) == (1, 0)
     await stub.DeletePassages(pb.DeletePassagesRequest(document_id="returns"), metadata=tenant)
     assert await found() == []

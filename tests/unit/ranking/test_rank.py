@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ranking import blend
-from services.ranking.diversity import Likeness, spread
+from services.ranking.diversity import spread
 from services.ranking.domain import Candidates, Channel, History, Placement, RankCommand, ReasonCode, Statistics
 from services.ranking.person import person_of
 from services.ranking.rank import Rank
@@ -206,17 +206,15 @@ def test_a_past_moment_can_be_replayed() -> None:
     assert [item.product_id for item in then] == ["p1"]
 
 
-def likeness(leaves: list[str], brands: list[str]) -> Likeness:
+def shelved(leaves: list[str], brands: list[str]) -> Candidates:
     names, numbers = np.unique(leaves, return_inverse=True)
     brand_names, brand_numbers = np.unique(brands, return_inverse=True)
-    return Likeness.of(
-        candidates(
-            len(leaves),
-            category_names=tuple(names.tolist()),
-            categories=numbers.astype(np.int64),
-            brand_names=tuple(brand_names.tolist()),
-            brands=brand_numbers.astype(np.int64),
-        )
+    return candidates(
+        len(leaves),
+        category_names=tuple(names.tolist()),
+        categories=numbers.astype(np.int64),
+        brand_names=tuple(brand_names.tolist()),
+        brands=brand_numbers.astype(np.int64),
     )
 
 
@@ -231,7 +229,7 @@ def test_spreading_keeps_the_best_and_repeats_nothing(
 ) -> None:
     rows = sorted(rows, reverse=True)
     scores = np.array([row[0] for row in rows])
-    alike = likeness([f"R > {row[1]}" for row in rows], [row[2] for row in rows])
+    alike = shelved([f"R > {row[1]}" for row in rows], [row[2] for row in rows])
     taken = spread(scores, np.arange(len(rows)), alike, limit, diversity)
     assert len(taken) == len(set(taken.tolist())) == min(limit, len(rows))
     if diversity == 0.0:
@@ -242,5 +240,5 @@ def test_spreading_keeps_the_best_and_repeats_nothing(
 
 def test_spreading_mixes_categories() -> None:
     scores = np.array([1.0, 0.99, 0.98, 0.9, 0.0])
-    alike = likeness(["R > A", "R > A", "R > A", "R > B", "R > C"], [""] * 5)
+    alike = shelved(["R > A", "R > A", "R > A", "R > B", "R > C"], [""] * 5)
     assert spread(scores, np.arange(5), alike, 3, 0.5).tolist()[:2] == [0, 3]

@@ -59,9 +59,10 @@ class MilvusPassages(PassageIndex):
         return {info.model_release: info.dimension for info in known}
 
     @override
-    async def count(self, tenant: str) -> dict[str, int]:
-        # What is remembered may have been dropped by another process.
-        return {info.model_release: await self._collections.count(info.name) for info in await self._look(tenant)}
+    async def count(self, tenant: str, model_release: str) -> int:
+        # Looked for anew: what is remembered may have been dropped by another process.
+        fitting = [info for info in await self._look(tenant) if info.model_release == model_release]
+        return sum([await self._collections.count(info.name) for info in fitting])
 
     @override
     async def search_vector(self, tenant: str, model_release: str, vector: Vector, limit: int) -> list[FoundPassage]:

@@ -389,7 +389,6 @@ class GetIndexStateResponse(_message.Message):
     PRODUCT_COUNT_FIELD_NUMBER: _builtins.int
     BUILDING_INDEX_FIELD_NUMBER: _builtins.int
     RELEASE_ID_FIELD_NUMBER: _builtins.int
-    PASSAGE_COLLECTIONS_FIELD_NUMBER: _builtins.int
     active_index: _builtins.str
     """The active product index. Empty: none yet."""
     model_release: _builtins.str
@@ -400,10 +399,6 @@ class GetIndexStateResponse(_message.Message):
     """The index being built. Empty: none."""
     release_id: _builtins.str
     """The release whose lists are loaded. Empty: none."""
-    @_builtins.property
-    def passage_collections(self) -> _containers.RepeatedCompositeFieldContainer[Global___PassageCollection]:
-        """Collections of passages of support documents, oldest first."""
-
     def __init__(
         self,
         *,
@@ -412,41 +407,14 @@ class GetIndexStateResponse(_message.Message):
         product_count: _builtins.int = ...,
         building_index: _builtins.str = ...,
         release_id: _builtins.str = ...,
-        passage_collections: _abc.Iterable[Global___PassageCollection] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_index", b"active_index", "building_index", b"building_index", "model_release", b"model_release", "passage_collections", b"passage_collections", "product_count", b"product_count", "release_id", b"release_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_index", b"active_index", "building_index", b"building_index", "model_release", b"model_release", "product_count", b"product_count", "release_id", b"release_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetIndexStateResponse: _TypeAlias = GetIndexStateResponse  # noqa: Y015
-
-@_typing.final
-class PassageCollection(_message.Message):
-    """Holds the passages whose vectors one model release made."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    MODEL_RELEASE_FIELD_NUMBER: _builtins.int
-    PASSAGE_COUNT_FIELD_NUMBER: _builtins.int
-    model_release: _builtins.str
-    """Release of the model."""
-    passage_count: _builtins.int
-    """Passages in it."""
-    def __init__(
-        self,
-        *,
-        model_release: _builtins.str = ...,
-        passage_count: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_release", b"model_release", "passage_count", b"passage_count"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___PassageCollection: _TypeAlias = PassageCollection  # noqa: Y015
 
 @_typing.final
 class FindCandidatesRequest(_message.Message):
@@ -885,6 +853,50 @@ class DeletePassagesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeletePassagesResponse: _TypeAlias = DeletePassagesResponse  # noqa: Y015
+
+@_typing.final
+class CountPassagesRequest(_message.Message):
+    """Asks how many passages there are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_RELEASE_FIELD_NUMBER: _builtins.int
+    model_release: _builtins.str
+    """Release of the model."""
+    def __init__(
+        self,
+        *,
+        model_release: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_release", b"model_release"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountPassagesRequest: _TypeAlias = CountPassagesRequest  # noqa: Y015
+
+@_typing.final
+class CountPassagesResponse(_message.Message):
+    """Says how many passages there are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PASSAGE_COUNT_FIELD_NUMBER: _builtins.int
+    passage_count: _builtins.int
+    """Passages of all documents of the tenant."""
+    def __init__(
+        self,
+        *,
+        passage_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["passage_count", b"passage_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountPassagesResponse: _TypeAlias = CountPassagesResponse  # noqa: Y015
 
 @_typing.final
 class SearchPassagesRequest(_message.Message):

@@ -91,6 +91,11 @@ class RetrievalServiceStub:
                 request_serializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.DeletePassagesRequest.SerializeToString,
                 response_deserializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.DeletePassagesResponse.FromString,
                 _registered_method=True)
+        self.CountPassages = channel.unary_unary(
+                '/mercato.retrieval.v1.RetrievalService/CountPassages',
+                request_serializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.CountPassagesRequest.SerializeToString,
+                response_deserializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.CountPassagesResponse.FromString,
+                _registered_method=True)
         self.SearchPassages = channel.unary_unary(
                 '/mercato.retrieval.v1.RetrievalService/SearchPassages',
                 request_serializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.SearchPassagesRequest.SerializeToString,
@@ -203,6 +208,15 @@ class RetrievalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CountPassages(self, request, context):
+        """Counts the passages whose vectors one model release made.
+
+        Errors: UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SearchPassages(self, request, context):
         """Finds passages by a question's vector and words.
 
@@ -269,6 +283,11 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
                     servicer.DeletePassages,
                     request_deserializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.DeletePassagesRequest.FromString,
                     response_serializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.DeletePassagesResponse.SerializeToString,
+            ),
+            'CountPassages': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountPassages,
+                    request_deserializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.CountPassagesRequest.FromString,
+                    response_serializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.CountPassagesResponse.SerializeToString,
             ),
             'SearchPassages': grpc.unary_unary_rpc_method_handler(
                     servicer.SearchPassages,
@@ -575,6 +594,33 @@ class RetrievalService:
             '/mercato.retrieval.v1.RetrievalService/DeletePassages',
             mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.DeletePassagesRequest.SerializeToString,
             mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.DeletePassagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountPassages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.retrieval.v1.RetrievalService/CountPassages',
+            mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.CountPassagesRequest.SerializeToString,
+            mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.CountPassagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -74,6 +74,11 @@ class RetrievalServiceStub:
 
     Errors: UNAVAILABLE.
     """
+    CountPassages: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.CountPassagesRequest, _retrieval_service_pb2.CountPassagesResponse]
+    """Counts the passages whose vectors one model release made.
+
+    Errors: UNAVAILABLE.
+    """
     SearchPassages: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.SearchPassagesRequest, _retrieval_service_pb2.SearchPassagesResponse]
     """Finds passages by a question's vector and words.
 
@@ -203,6 +208,17 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_retrieval_service_pb2.DeletePassagesRequest, _abc.Awaitable[_retrieval_service_pb2.DeletePassagesResponse]],
     ) -> _abc.Awaitable[_retrieval_service_pb2.DeletePassagesResponse]:
         """Deletes all passages of documents, or those that `keep_revision` does not name.
+
+        Errors: UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def CountPassages(
+        self,
+        request: _retrieval_service_pb2.CountPassagesRequest,
+        context: _aio.ServicerContext[_retrieval_service_pb2.CountPassagesRequest, _abc.Awaitable[_retrieval_service_pb2.CountPassagesResponse]],
+    ) -> _abc.Awaitable[_retrieval_service_pb2.CountPassagesResponse]:
+        """Counts the passages whose vectors one model release made.
 
         Errors: UNAVAILABLE.
         """
