@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.ranking.domain import Candidates, Doubles, Longs, Placement
+from shared.naming.category_path import parent_of
 
 SAME_LEAF, SAME_PARENT, SAME_BRAND = 1.0, 0.4, 0.3
-SEPARATOR = " > "
 # Chosen where variety is the point; elsewhere the order is what people will most likely buy. docs/quality.md.
 DEFAULTS = {
     Placement.HOME: 0.0,
@@ -34,7 +34,7 @@ class _Likeness:
     @classmethod
     def of(cls, candidates: Candidates) -> _Likeness:
         """Leaf, parent category and brand of each candidate."""
-        parents = [path.rpartition(SEPARATOR)[0] for path in candidates.category_names]
+        parents = [parent_of(path) for path in candidates.category_names]
         return cls(
             _numbers(candidates.category_names, candidates.categories),
             _numbers(parents, candidates.categories),

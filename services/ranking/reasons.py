@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from services.ranking.blend import Scored
 from services.ranking.domain import Channel, Reason, ReasonCode
 from services.ranking.person import Person
+from shared.naming.category_path import leaf_of
 
-SEPARATOR = " > "
 DUE = 0.7
 LEAST_FOR_INTERVAL = 3
 
@@ -95,7 +95,7 @@ class Reasoner:
 
     def _text(self, code: ReasonCode, index: int) -> str:
         candidates = self._scored.columns.candidates
-        leaf = candidates.category_names[candidates.categories[index]].rpartition(SEPARATOR)[2]
+        leaf = leaf_of(candidates.category_names[candidates.categories[index]])
         place = f" in {leaf}" if leaf else ""
         return {
             ReasonCode.MATCHES_INTEREST: f"Fits your interest{place}",

@@ -16,7 +16,6 @@ from mercato.retrieval.v1 import retrieval_service_pb2 as pb
 from services.retrieval.domain.candidates import DEFAULT_CHANNELS, Channel, FailedChannel, Seeds
 from services.retrieval.domain.facets import Attribute, facets_of
 from services.retrieval.domain.filter import AttributeCondition, ProductFilter
-from services.retrieval.domain.interner import SEPARATOR
 from services.retrieval.domain.product import IndexedProduct, Offer, Passage, Product, Vector
 from services.retrieval.domain.table import chosen
 from services.retrieval.errors import BadVector
@@ -24,6 +23,7 @@ from services.retrieval.find_candidates import CandidateRequest, FoundCandidates
 from services.retrieval.passages import FusedPassage
 from services.retrieval.search_products import FoundProduct
 from shared.errors.base import InvalidArgument, Violation
+from shared.naming.category_path import joined
 
 DEFAULT_CHANNEL_SIZE, LARGEST_CHANNEL_SIZE = 200, 2_000
 N = TypeVar("N", bound=np.generic)
@@ -160,7 +160,7 @@ def found_to_proto(found: FoundProduct) -> pb.ScoredProduct:
         dense_score=found.dense_score,
         keyword_score=found.keyword_score,
         neighbour_score=found.neighbour_score,
-        category=SEPARATOR.join(product.category_path),
+        category=joined(product.category_path),
         brand=product.brand,
         price_micros=product.price_micros,
     )

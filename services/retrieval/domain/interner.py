@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from shared.naming.category_path import joined
+
 T = TypeVar("T", bound=Hashable)
 Bools = npt.NDArray[np.bool_]
 
@@ -58,9 +60,6 @@ class NameInterner(Interner[str]):
         return found
 
 
-SEPARATOR = " > "
-
-
 class PathInterner(Interner[tuple[str, ...]]):
     """Category paths; finds those that have a level, and one by its joined name."""
 
@@ -75,7 +74,7 @@ class PathInterner(Interner[tuple[str, ...]]):
         before = len(self.values)
         number = super().number(value)
         if number == before:
-            self.joined.append(SEPARATOR.join(value))
+            self.joined.append(joined(value))
             self._by_name.setdefault(self.joined[number], []).append(number)
             for level in set(value):
                 self._with_level.setdefault(level, []).append(number)

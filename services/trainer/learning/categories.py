@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from services.trainer.domain import Categories
-
-SEPARATOR = " > "
+from shared.naming.category_path import joined
 
 
 def number_categories(product_ids: Sequence[str], paths: Mapping[str, tuple[str, ...]]) -> Categories:
@@ -21,6 +20,6 @@ def number_categories(product_ids: Sequence[str], paths: Mapping[str, tuple[str,
     indexes = [leaves.setdefault(paths.get(product_id, ()), len(leaves)) for product_id in product_ids]
     return Categories(
         np.array(indexes, dtype=np.int32),
-        tuple(SEPARATOR.join(path) for path in leaves),
+        tuple(joined(path) for path in leaves),
         np.array([parents.setdefault(path[:-1], len(parents)) for path in leaves], dtype=np.int32),
     )

@@ -1,0 +1,1 @@
+"""Names that several rooms must form alike."""
