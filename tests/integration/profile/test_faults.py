@@ -31,8 +31,20 @@ def now_us() -> int:
     return time.time_ns() // 1_000
 
 
-async def write(stub: ProfileServiceStub, *events: Event) -> pb.WriteUserEventsResponse:
-    return await stub.WriteUserEvents(pb.WriteUserEventsRequest(events=map(message_of, events)), wait_for_ready=True)
+async def write(stub: ProfileServiceStub, *events: Event, wait_for_ready: bool = True) -> pb.WriteUserEventsResponse:
+    request = pb.WriteUserEventsRequest(events=map(message_of, events))
+    return await stub.WriteUserEvents(request, wait_for_ready=wait_for_ready)
+
+
+async def state_of(stub: ProfileServiceStub) -> pb.GetEventStateResponse:
+    """The state once the process answers; the connection to one that was killed may break only when it is used."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await stub.GetEventState(pb.GetEventStateRequest(), wait_for_ready=True)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
 
 
 async def test_a_transaction_killed_before_its_commit_stores_nothing(postgres_database: str) -> None:
@@ -87,20 +99,22 @@ async def test_a_killed_process_loses_and_doubles_nothing(postgres_database: str
         async with grpc.aio.insecure_channel(address) as channel:
             stub = ProfileServiceStub(channel)
 
+            # Few enough at once that some are still to be sent when it is killed, and those fail instead of waiting.
+            turns = asyncio.Semaphore(12)
+
             async def send(number: int) -> None:
-                answer = await write(stub, *batches[number])
-                assert answer.accepted_count + answer.duplicate_count == 20
-                acknowledged.add(number)
-                if len(acknowledged) == 8:
-                    process.send_signal(signal.SIGKILL)
+                async with turns:
+                    answer = await write(stub, *batches[number], wait_for_ready=len(acknowledged) < 8)
+                    assert answer.accepted_count + answer.duplicate_count == 20
+                    acknowledged.add(number)
+                    if len(acknowledged) == 8:
+                        process.send_signal(signal.SIGKILL)
 
             results = await asyncio.gather(*map(send, range(40)), return_exceptions=True)
             assert any(isinstance(result, grpc.aio.AioRpcError) for result in results), "killed in the middle"
             process.wait(10)
             process = serve(postgres_database, address, tmp_path / "second.log")
-            assert (
-                await stub.GetEventState(pb.GetEventStateRequest(), wait_for_ready=True, timeout=60)
-            ).event_count >= (len(acknowledged) * 20)
+            assert (await state_of(stub)).event_count >= len(acknowledged) * 20
             for number in acknowledged:
                 assert (await write(stub, *batches[number])).duplicate_count == 20
             for number in range(40):
