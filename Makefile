@@ -43,8 +43,8 @@ help: ## Show this list
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	@echo "installing about 70 packages (2 to 4 minutes the first time)"
-	$(BIN)/python -m pip install --quiet --editable '.[embedded,models,demo,dev]'
+	@echo "installing about 80 packages (2 to 4 minutes the first time)"
+	$(BIN)/python -m pip install --quiet --editable '.[embedded,models,learning,demo,dev]'
 	touch $(STAMP)
 
 .PHONY: run install test lint format protos bench evaluate clean help
