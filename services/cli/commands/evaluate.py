@@ -15,50 +15,71 @@ import grpc
 import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from services.cli.client import Gateway, connect
+from services.cli.commands.evaluate_policy import evaluate_policy
 from services.cli.commands.train import train_release
 from services.cli.commands.up import wait_indexed
 from services.cli.demo import shop as demo
 from services.cli.evaluation.baselines import OWN_HALF_LIFE_DAYS, most_popular, own_most_bought
-from services.cli.evaluation.metrics import Measures, interval, measure
+from services.cli.evaluation.calibration import calibration_of
+from services.cli.evaluation.document import writer_for
+from services.cli.evaluation.measures import Background, measure
+from services.cli.evaluation.plots import check_plots
+from services.cli.evaluation.protocol import MODES, SEED
+from services.cli.evaluation.report import comparison_table, main_table, slice_table, write_report
 from services.cli.evaluation.serving import Lists, Served, release_in_use
 from services.cli.evaluation.split import Split, make_split
+from services.cli.evaluation.summary import Results, summarise, titled
 from services.cli.importing.items import EVENTS, PRODUCTS, Kind, batched
 from services.cli.importing.rejects import RejectsFile
 from services.cli.importing.stream import ImportStream
-from services.cli.output import Meter, console
+from services.cli.output import Meter, console, table
 from services.cli.settings import CliSettings, check_output, settings_of
 from services.supervisor.settings import SupervisorSettings
 from services.supervisor.suite import Suite
 
-Results = dict[str, dict[str, Measures]]
-BASELINE = {"all": "own most-bought, decayed", "new": "popularity"}
-
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Adds the commands."""
     app.command("evaluate")(evaluate)
+    app.command("evaluate-policy")(evaluate_policy)
 
 
 def evaluate(
     context: typer.Context,
     households: Annotated[int, typer.Option(min=10, help="Test households; fewer is faster.")] = 10_000,
     output: Annotated[Path | None, typer.Option(help="Writes the figures as JSON.")] = None,
+    report: Annotated[
+        list[Path] | None, typer.Option(help="Writes a report with drawings: .html or .md; may be repeated.")
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(help="CSV or Parquet with predicted (probability) and outcome (0 or 1): adds their reliability."),
+    ] = None,
 ) -> None:
     """Measure recommendations on the demo's last four weeks, in a suite that has seen only the weeks before."""
     out = console(stderr=settings_of(context).json)
-    check_output(output)
+    for path in (output, *(report or ())):
+        check_output(path)
+    for path in report or ():
+        writer_for(path)
+        check_plots()
+    calibration = {} if predictions is None else {"calibration": calibration_of(predictions)}
     with tempfile.TemporaryDirectory(prefix="mercato-evaluate-") as folder:
         results = asyncio.run(_evaluate(Path(folder), households, out))
-    report = _report(results)
+    with Meter(out, "intervals and tests"):
+        machine = {"platform": platform.platform(), "python": platform.python_version()}
+        summary = summarise(results, machine) | calibration
     if output is not None:
-        output.write_text(json.dumps(report, indent=1) + "\n")
+        output.write_text(json.dumps(summary, indent=1) + "\n")
+    for path in report or ():
+        write_report(path, summary)
+        out.print(f"written to {path}", markup=False)
     if settings_of(context).json:
-        typer.echo(json.dumps(report, indent=1))
+        typer.echo(json.dumps(summary, indent=1))
     else:
-        _show(out, report)
+        _show(out, summary)
 
 
 async def _evaluate(folder: Path, households: int, out: Console) -> Results:
@@ -113,12 +134,13 @@ async def _send(gateway: Gateway, kind: Kind, items: Iterator[Any], total: int, 
 
 
 async def _measure_all(served: Served, split: Split, users: Sequence[int], out: Console) -> Results:
-    results: Results = {"all": {}, "new": {}}
-    for mode in results:
+    results = {}
+    for mode in MODES:
         only_new = mode == "new"
         truth = _truth(split, users, only_new=only_new)
         lists = await _lists(served, split, list(truth), out, only_new=only_new)
-        results[mode] = {name: measure(ranked, truth, split) for name, ranked in lists.items()}
+        background = Background.of(split, truth)
+        results[mode] = {name: measure(ranked, background) for name, ranked in lists.items()}
     return results
 
 
@@ -153,51 +175,16 @@ def _truth(split: Split, users: Sequence[int], *, only_new: bool) -> Mapping[int
 def _sample(users: Sequence[int], count: int) -> list[int]:
     if count >= len(users):
         return list(users)
-    return sorted(np.random.default_rng(84).choice(np.array(users), count, replace=False).tolist())
+    return sorted(np.random.default_rng(SEED).choice(np.array(users), count, replace=False).tolist())
 
 
-def _report(results: Results) -> dict[str, Any]:
-    modes: dict[str, Any] = {}
-    for mode, by_name in results.items():
-        baseline = by_name[BASELINE[mode]]
-        modes[mode] = {name: _row(measures, baseline) for name, measures in by_name.items()}
-    machine = {"platform": platform.platform(), "python": platform.python_version()}
-    return {"data": "Complete Journey, last 28 days held out, full ranking", "seed": 84, **machine, "results": modes}
-
-
-def _row(measures: Measures, baseline: Measures) -> dict[str, Any]:
-    mean, low, high = interval(measures.ndcg)
-    difference = interval(measures.ndcg - baseline.ndcg)
-    return {
-        "households": len(measures.ndcg),
-        "ndcg@10": round(mean, 4),
-        "ndcg@10_95": [round(low, 4), round(high, 4)],
-        "recall@20": round(float(measures.recall.mean()), 4),
-        "map@10": round(float(measures.average_precision.mean()), 4),
-        "coverage@10": round(measures.coverage, 4),
-        "novelty_bits": round(float(measures.novelty.mean()), 2),
-        "difference": round(difference[0], 4),
-        "difference_95": [round(difference[1], 4), round(difference[2], 4)],
-    }
-
-
-def _show(out: Console, report: dict[str, Any]) -> None:
-    for mode, rows in report["results"].items():
-        what = "all products" if mode == "all" else "only products new to the household"
-        count = next(iter(rows.values()))["households"]
-        table = Table(title=f"{what}; {count} households", title_justify="left", box=None)
-        heads = ("", "nDCG@10", "95 %", "recall@20", "MAP@10", "coverage", "novelty", f"against {BASELINE[mode]}")
-        for head in heads:
-            table.add_column(head)
-        for name, row in rows.items():
-            low, high = row["ndcg@10_95"]
-            d, (dl, dh) = row["difference"], row["difference_95"]
-            cells = [
-                f"{row['ndcg@10']:.4f}",
-                f"{low:.4f} to {high:.4f}",
-                f"{row['recall@20']:.4f}",
-                f"{row['map@10']:.4f}",
-            ]
-            cells += [f"{row['coverage@10']:.4f}", f"{row['novelty_bits']:.2f}", f"{d:+.4f} [{dl:+.4f}, {dh:+.4f}]"]
-            table.add_row(name, *cells)
-        out.print(table)
+def _show(out: Console, summary: dict[str, Any]) -> None:
+    for name, mode in summary["modes"].items():
+        out.print(titled(name, mode["households"]), style="bold", markup=False)
+        for block in (main_table(mode), comparison_table(mode), slice_table(mode)):
+            out.print(table("", block.columns, block.rows, right=block.columns[1:]))
+            out.print()
+    if "calibration" in summary:
+        found = summary["calibration"]
+        out.print(f"expected calibration error {found['ece']:.4f} over {found['rows']:,} predictions")
+    out.print("the protocol stands in --report and --json", style="dim")

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from services.cli.evaluation.metrics import DEPTH, Doubles
+from services.cli.evaluation.protocol import DEPTH
 from services.cli.evaluation.split import Split
+from shared.evaluation.arrays import Doubles
 
 POPULARITY_DAYS = 56.0
 OWN_HALF_LIFE_DAYS = 112.0

@@ -15,7 +15,7 @@ from mercato.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 from services.cli.client import Gateway
 from services.cli.errors import CliError
 from services.cli.evaluation.baselines import OWN_HALF_LIFE_DAYS
-from services.cli.evaluation.metrics import DEPTH
+from services.cli.evaluation.protocol import DEPTH
 from services.cli.evaluation.split import Split
 from services.cli.output import Meter
 

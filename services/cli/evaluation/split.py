@@ -39,6 +39,10 @@ class Split:
     """Products bought in the test weeks, by user; users without any are absent."""
     seen: Mapping[int, Any]
     """Products bought before, by user."""
+    departments: Any
+    """Name of the department, by item."""
+    baskets: Any
+    """Train baskets, by user."""
 
 
 def make_split(now: datetime | None = None) -> Split:
@@ -78,6 +82,8 @@ def cut(lines: Any, products: Any, now: datetime) -> Split:
         ages_days=ages,
         truth=_by_user(test_users, test["product_id"].map(item_number).to_numpy()),
         seen=_by_user(user_rows, item_rows),
+        departments=products.set_index("product_id")["department"].reindex(kept).fillna("").to_numpy().astype(str),
+        baskets=baskets.loc[households].to_numpy(),
     )
 
 
