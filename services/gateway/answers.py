@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mercato.gateway.v1 import product_pb2, recommendation_pb2
 from mercato.ranking.v1 import ranking_service_pb2
 
-from services.gateway.attribution import Attribution, TokenSigner, product_hash
+from shared.attribution.token import Attribution, TokenSigner, product_hash
 from shared.context.request import current_request_id, current_tenant
 
 Channel = recommendation_pb2.Channel

@@ -17,8 +17,8 @@ from mercato.gateway.v1 import (
 from mercato.profile.v1 import profile_service_pb2
 from mercato.support.v1 import support_service_pb2 as internal_support_pb2
 
-from services.gateway.attribution import TokenSigner
 from services.gateway.stubs import Stubs
+from shared.attribution.token import TokenSigner
 from shared.client.failures import remote_errors
 from shared.context.request import current_tenant
 from shared.errors.base import Unavailable

@@ -104,6 +104,32 @@ class EventQuery:
     start_us: int | None = None
     end_us: int | None = None
     chunk_rows: int = 10_000
+    details: bool = False
+    """Whether chunks say what was shown, prices and devices."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttributedRequest:
+    """An answer that showed products, as a token tells it."""
+
+    request_key: bytes
+    """Pseudonym of the token."""
+    release_id: str
+    list_kind: str
+    time_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventDetails:
+    """Further columns of a chunk, as documented in `ReadEventsResponse`; -1: none."""
+
+    requests: Sequence[AttributedRequest]
+    request_indexes: Sequence[int]
+    positions: Sequence[int]
+    unit_price_micros: Sequence[int]
+    currencies: Sequence[str]
+    currency_indexes: Sequence[int]
+    devices: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +146,8 @@ class EventChunk:
     times_s: Sequence[int]
     quantities: Sequence[int]
     event_numbers: Sequence[int]
+    details: EventDetails | None = None
+    """None unless asked for."""
 
 
 class EventStream(Protocol):

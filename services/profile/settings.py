@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field, SecretStr
 
 from services.profile.domain.event import TimeLimits
 from services.profile.domain.history import HistoryLimits
 from services.profile.domain.robots import RobotRules
-from shared.settings.base import ServiceSettings, address_field, postgres_dsn_field, service_config
+from shared.settings.base import ServiceSettings, address_field, data_field, postgres_dsn_field, service_config
 
 
 class ProfileSettings(ServiceSettings):
@@ -17,6 +19,7 @@ class ProfileSettings(ServiceSettings):
 
     postgres_dsn: str = postgres_dsn_field()
     catalog_address: str = address_field("catalog")
+    data: Path = data_field()
     pool_min_size: int = Field(2, ge=1)
     """Connections kept open to PostgreSQL."""
     pool_max_size: int = Field(12, ge=1)
@@ -36,7 +39,7 @@ class ProfileSettings(ServiceSettings):
     robots_suspect_minutes: int = Field(60, ge=0)
     """How long, by event time, a person stays suspect."""
     pseudonym_key: SecretStr | None = None
-    """Key of the pseudonyms in ReadEvents; unset: made once and kept in the database."""
+    """Key of the pseudonyms in ReadEvents, the same in every process; unset: made once and kept in `<data>/keys`."""
     history_purchases: int = Field(10_000, ge=1)
     """Newest purchases that a profile is made from."""
     history_others: int = Field(2_000, ge=1)

@@ -16,9 +16,10 @@ from services.profile.adapters.postgres import Pool
 from services.profile.adapters.postgres_events import PostgresEventStore
 from services.profile.adapters.postgres_facts import PostgresFactsStore
 from services.profile.adapters.postgres_people import PostgresPeopleReader
-from services.profile.adapters.postgres_privacy import PostgresPrivacyStore, pseudonym_key
+from services.profile.adapters.postgres_privacy import PostgresPrivacyStore
 from services.profile.adapters.product_book import ProductBook
 from services.profile.adapters.product_numbers import Partitions, ProductNumbers
+from services.profile.adapters.pseudonyms import load_pseudonym_key
 from services.profile.feature_cache import FeatureCache
 from services.profile.get_features import GetFeatures
 from services.profile.get_profile import GetProfile
@@ -59,6 +60,7 @@ def use_cases(settings: ProfileSettings, pool: Pool, key: bytes, cache: FeatureC
 async def build(settings: ProfileSettings) -> AsyncIterator[ServiceParts]:
     """The service, ready to be served; its schema is up to date."""
     configured = settings.pseudonym_key.get_secret_value() if settings.pseudonym_key else ""
+    key = load_pseudonym_key(configured, settings.data)
     async with (
         open_pool(
             settings.postgres_dsn,
@@ -70,7 +72,7 @@ async def build(settings: ProfileSettings) -> AsyncIterator[ServiceParts]:
     ):
         await migrate(pool, "services.profile.migrations")
         cache = FeatureCache(settings.feature_cache_rows)
-        servicer = ProfileServicer(use_cases(settings, pool, await pseudonym_key(pool, configured), cache))
+        servicer = ProfileServicer(use_cases(settings, pool, key, cache))
         facts = RefreshFacts(
             PostgresFactsStore(pool, settings.facts_refresh_seconds),
             GrpcCatalog(channel),

@@ -1,8 +1,7 @@
-"""Export and erasure of one person in PostgreSQL, and the key of pseudonyms."""
+"""Export and erasure of one person in PostgreSQL."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncGenerator
 
 from psycopg import AsyncServerCursor
@@ -17,7 +16,6 @@ _SQL = load_queries("services.profile.adapters", "privacy.sql")
 _READ = load_queries("services.profile.adapters", "read.sql")
 _PART = 200
 """Events of one part of an export."""
-_KEY_BYTES = 32
 
 
 class PostgresPrivacyStore(PrivacyStore):
@@ -53,21 +51,6 @@ class PostgresPrivacyStore(PrivacyStore):
                 return await _erase(connection, tenant, person_no)
 
         return await retried("erase", attempt)
-
-
-async def pseudonym_key(pool: Pool, configured: str) -> bytes:
-    """The configured key, else the one in the database, made on first use."""
-    if configured:
-        return configured.encode()
-    async with pool.connection() as connection:
-        await connection.execute(
-            "INSERT INTO profile.secrets (name, value) VALUES ('pseudonym_key', %s) ON CONFLICT DO NOTHING",
-            [secrets.token_bytes(_KEY_BYTES)],
-        )
-        cursor = await connection.execute("SELECT value FROM profile.secrets WHERE name = 'pseudonym_key'")
-        row = await cursor.fetchone()
-    assert row is not None, "inserted above or before"
-    return bytes(row[0])
 
 
 async def _find(connection: Connection, tenant: str, user_id: str, visitor_id: str) -> int | None:

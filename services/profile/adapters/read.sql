@@ -64,3 +64,11 @@ FROM profile.events
 WHERE tenant_id = %(tenant)s AND event_time >= %(start)s AND event_time < %(end)s AND event_type = ANY(%(event_types)s::smallint[])
   AND cardinality(product_nos) > 0
 ORDER BY event_time, event_no
+
+-- name: stream_detailed_rows
+SELECT event_time, event_type, person_no, product_nos, quantities, price_micros, price_currencies, currency, revenue_micros, device,
+       attribution_token
+FROM profile.events
+WHERE tenant_id = %(tenant)s AND event_time >= %(start)s AND event_time < %(end)s AND event_type = ANY(%(event_types)s::smallint[])
+  AND cardinality(product_nos) > 0
+ORDER BY event_time, event_no

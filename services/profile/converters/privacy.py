@@ -6,7 +6,7 @@ from mercato.profile.v1 import profile_service_pb2 as pb
 
 from services.profile.converters.events import message_of
 from services.profile.converters.money import time_us_of, timestamp_of
-from services.profile.ports import EventChunk, EventQuery, ExportPart, Receipt
+from services.profile.ports import EventChunk, EventDetails, EventQuery, ExportPart, Receipt
 
 DEFAULT_CHUNK, MOST_CHUNK = 10_000, 50_000
 
@@ -33,12 +33,13 @@ def event_query(request: pb.ReadEventsRequest) -> EventQuery:
         start_us=time_us_of(request.start_time) if request.HasField("start_time") else None,
         end_us=time_us_of(request.end_time) if request.HasField("end_time") else None,
         chunk_rows=min(request.chunk_size or DEFAULT_CHUNK, MOST_CHUNK),
+        details=request.view == pb.EVENT_VIEW_FULL,
     )
 
 
 def chunk_message(chunk: EventChunk, *, first: bool) -> pb.ReadEventsResponse:
     """Rows in columns; the total stands in the first response only."""
-    return pb.ReadEventsResponse(
+    message = pb.ReadEventsResponse(
         user_keys=chunk.user_keys,
         product_ids=chunk.product_ids,
         user_indexes=chunk.user_indexes,
@@ -49,3 +50,24 @@ def chunk_message(chunk: EventChunk, *, first: bool) -> pb.ReadEventsResponse:
         event_numbers=chunk.event_numbers,
         total_rows=chunk.total_rows if first else 0,
     )
+    if chunk.details is not None:
+        _add_details(message, chunk.details)
+    return message
+
+
+def _add_details(message: pb.ReadEventsResponse, details: EventDetails) -> None:
+    message.requests.extend(
+        pb.AttributedRequest(
+            request_key=request.request_key,
+            release_id=request.release_id,
+            list_kind=request.list_kind,
+            request_time_s=request.time_s,
+        )
+        for request in details.requests
+    )
+    message.request_indexes.extend(details.request_indexes)
+    message.positions.extend(details.positions)
+    message.unit_price_micros.extend(details.unit_price_micros)
+    message.currencies.extend(details.currencies)
+    message.currency_indexes.extend(details.currency_indexes)
+    message.devices.extend(details.devices)  # type: ignore[arg-type]  # open enum

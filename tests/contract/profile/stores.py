@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from typing import Any
 
 from services.profile.domain.event import Event, EventType, Outcome
 from services.profile.domain.history import History, HistoryLimits
@@ -17,6 +18,7 @@ from services.profile.ports import (
     PeopleReader,
     PrivacyStore,
 )
+from shared.attribution.token import Attribution, TokenSigner, product_hash
 from tests.fakes.profile.events import DAY_US, MINUTE_US, NOW_US, SECOND_US, event, purchase, view
 
 T = "default"
@@ -86,6 +88,34 @@ def rows_of(chunks: list[EventChunk]) -> list[tuple[bytes, str, int, int, int, i
             strict=True,
         )
     ]
+
+
+def detailed_rows(chunks: list[EventChunk]) -> list[tuple[Any, ...]]:
+    """Key, kind of list, release and time of the request, position, price, currency, device."""
+    rows: list[tuple[Any, ...]] = []
+    for chunk in chunks:
+        details = chunk.details
+        assert details is not None
+        for number, position, price, currency, device in zip(
+            details.request_indexes,
+            details.positions,
+            details.unit_price_micros,
+            details.currency_indexes,
+            details.devices,
+            strict=True,
+        ):
+            request = details.requests[number] if number >= 0 else None
+            said = (
+                (request.request_key, request.list_kind, request.release_id, request.time_s) if request else (None,) * 4
+            )
+            rows.append((*said, position, price, details.currencies[currency] if currency >= 0 else "", device))
+    return rows
+
+
+def token_of(*products: str, tenant: str = T) -> str:
+    """A token of a list of these products, the first in position 20."""
+    shown = tuple(map(product_hash, products))
+    return TokenSigner(b"k").sign(Attribution("request", tenant, "r1", "home", 1_800_000_000, shown, 20))
 
 
 class WritingContract:
@@ -300,6 +330,62 @@ class ReadingContract:
         bought = await stores.chunks(EventQuery((EventType.PURCHASE,), NOW_US, NOW_US + 3 * SECOND_US))
         assert [(chunk.total_rows, list(chunk.times_s)) for chunk in bought] == [(0, [])]
         assert rows_of(await stores.chunks(tenant="other")) == []
+
+    async def test_rows_for_learning_with_details(self, stores: Stores) -> None:
+        token, foreign = token_of("a", "b", "c"), token_of("a", tenant="other")
+        at = {"user_id": "u", "device": 2}
+        batch = [
+            event(EventType.IMPRESSION, "a", "b", at=NOW_US, attribution_token=token, **at),
+            event(EventType.CLICK, "b", at=NOW_US + 1, attribution_token=token, **at),
+            purchase("b", "x", at=NOW_US + 2, attribution_token=token, price=2_000_000, **at),
+            view("a", at=NOW_US + 3, attribution_token=foreign, user_id="u"),
+            view("a", at=NOW_US + 4, attribution_token="no token", user_id="u"),
+        ]
+        await stores.events.write(T, batch)
+        assert all(chunk.details is None for chunk in await stores.chunks())
+        rows = detailed_rows(await stores.chunks(EventQuery(details=True)))
+        shown = ("home", "r1", 1_800_000_000)
+        assert [row[1:] for row in rows] == [
+            (*shown, 20, -1, "", 2),
+            (*shown, 21, -1, "", 2),
+            (*shown, 21, -1, "", 2),
+            (*shown, 21, 2_000_000, "USD", 2),
+            (*shown, -1, 2_000_000, "USD", 2),
+            (None, None, None, -1, -1, "", 0),
+            (None, None, None, -1, -1, "", 0),
+        ]
+        keys = {row[0] for row in rows if row[0]}
+        assert [len(key) for key in keys] == [16]
+        assert detailed_rows(await stores.chunks(EventQuery(details=True, chunk_rows=1))) == rows
+
+    async def test_who_was_erased_and_what_is_in_quarantine_is_not_learned_from(self, stores: Stores) -> None:
+        flood = [view(f"p-{n}", visitor_id="robot", at=NOW_US + n) for n in range(100)]
+        await stores.events.write(T, [purchase("a", user_id="u"), purchase("b", user_id="left"), *flood])
+        assert len(rows_of(await stores.chunks())) == 2
+        await stores.privacy.erase(T, "left", "")
+        for details in (False, True):
+            chunks = await stores.chunks(EventQuery(details=details))
+            assert [row[1] for row in rows_of(chunks)] == ["a"]
+            assert [len(chunk.user_keys) for chunk in chunks] == [1]
+
+    async def test_products_without_a_price_share_what_the_others_leave(self, stores: Stores) -> None:
+        bought = {"user_id": "u", "quantities": (2, 1, 3)}
+        batch = [
+            purchase(
+                "a", "b", "c", at=NOW_US, revenue_micros=10_000_000, price_micros=(None, 1_000_000, None), **bought
+            ),
+            purchase("a", "b", "c", at=NOW_US + 1, price_micros=(), price_currencies=(), revenue_micros=6, **bought),
+            view("a", at=NOW_US + 2, price_micros=(7,), price_currencies=("EUR",), user_id="u"),
+        ]
+        await stores.events.write(T, batch)
+        rows = detailed_rows(await stores.chunks(EventQuery(details=True)))
+        assert [row[5:7] for row in rows] == [
+            (1_800_000, "USD"),
+            (1_000_000, "USD"),
+            (1_800_000, "USD"),
+            *[(1, "USD")] * 3,
+            (7, "EUR"),
+        ]
 
 
 class PrivacyContract:

@@ -12,8 +12,10 @@ from services.profile.domain.history import History, HistoryEvent, HistoryLimits
 from services.profile.domain.identity import Visitor, attribute
 from services.profile.domain.robots import UNCOUNTED, Act, RobotRules, Suspicion, broken_rule, merged, suspicions
 from services.profile.ports import (
+    AttributedRequest,
     Catalog,
     EventChunk,
+    EventDetails,
     EventQuery,
     EventState,
     EventStore,
@@ -25,6 +27,7 @@ from services.profile.ports import (
     PrivacyStore,
     Receipt,
 )
+from shared.attribution.token import read_stored
 
 
 @dataclass
@@ -239,7 +242,7 @@ class FakeStores(EventStore, PeopleReader, PrivacyStore, EventStream, FactsStore
                 groups.append([])
             groups[-1].append((number, row))
         for group in groups:
-            yield _chunk(tenant, total, group)
+            yield _chunk(tenant, total, group, details=query.details)
 
     # facts
 
@@ -304,7 +307,7 @@ def _history_event(row: Row, ids: list[str]) -> HistoryEvent:
     )
 
 
-def _chunk(tenant: str, total: int, group: Sequence[tuple[int, Row]]) -> EventChunk:
+def _chunk(tenant: str, total: int, group: Sequence[tuple[int, Row]], *, details: bool) -> EventChunk:
     people = list(dict.fromkeys(row.person for _, row in group))
     products = list(dict.fromkeys(product for _, row in group for product in row.event.product_ids))
     flat = [
@@ -322,4 +325,51 @@ def _chunk(tenant: str, total: int, group: Sequence[tuple[int, Row]]) -> EventCh
         times_s=[row.event.time_us // 1_000_000 for _, row, _, _ in flat],
         quantities=[quantity or 1 for _, _, _, quantity in flat],
         event_numbers=[number for number, _, _, _ in flat],
+        details=_details(tenant, [row.event for _, row in group]) if details else None,
     )
+
+
+def _details(tenant: str, events: Sequence[Event]) -> EventDetails:
+    said = {event.attribution_token: read_stored(event.attribution_token) for event in events}
+    shown = {token: read for token, read in said.items() if read and read.tenant == tenant}
+    tokens, rows = list(shown), []
+    for event in events:
+        token = event.attribution_token
+        for place, product in enumerate(event.product_ids):
+            position = shown[token].position(product) if token in shown else None
+            price = event.price_micros[place] if event.price_micros else None
+            currency = event.price_currencies[place] if event.price_currencies else event.revenue_currency
+            rows.append(
+                (
+                    tokens.index(token) if token in shown else -1,
+                    -1 if position is None else position,
+                    _share(event) if price is None else price,
+                    currency or event.revenue_currency,
+                    event.device,
+                )
+            )
+    currencies = sorted({row[3] for row in rows if row[2] >= 0} - {""})
+    return EventDetails(
+        requests=[
+            AttributedRequest(
+                hashlib.sha256(token.encode()).digest()[:16], read.release_id, read.list_kind, read.time_s
+            )
+            for token, read in shown.items()
+        ],
+        request_indexes=[row[0] for row in rows],
+        positions=[row[1] for row in rows],
+        unit_price_micros=[row[2] for row in rows],
+        currencies=currencies,
+        currency_indexes=[currencies.index(row[3]) if row[2] >= 0 and row[3] else -1 for row in rows],
+        devices=[row[4] for row in rows],
+    )
+
+
+def _share(event: Event) -> int:
+    """The unit price of products without one."""
+    if event.revenue_micros is None:
+        return -1
+    prices = event.price_micros or (None,) * len(event.product_ids)
+    pairs = list(zip(prices, event.quantities, strict=True))
+    left = event.revenue_micros - sum(price * quantity for price, quantity in pairs if price is not None)
+    return max(left, 0) // sum(quantity for price, quantity in pairs if price is None)

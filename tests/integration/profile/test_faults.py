@@ -48,7 +48,9 @@ async def state_of(stub: ProfileServiceStub) -> pb.GetEventStateResponse:
 
 
 async def test_a_transaction_killed_before_its_commit_stores_nothing(postgres_database: str) -> None:
-    settings = ProfileSettings(postgres_dsn=postgres_database, catalog_address=NOWHERE)
+    settings = ProfileSettings(
+        postgres_dsn=postgres_database, catalog_address=NOWHERE, pseudonym_key="key of the tests"
+    )
     async with (
         build(settings) as parts,
         serve_in_process(parts) as address,
@@ -134,6 +136,7 @@ def serve(dsn: str, address: str, log: Path) -> subprocess.Popen[bytes]:
         "MERCATO_POSTGRES_DSN": dsn,
         "MERCATO_PROFILE_LISTEN": address,
         "MERCATO_CATALOG_ADDRESS": NOWHERE,
+        "MERCATO_PROFILE_PSEUDONYM_KEY": "key of the tests",
     }
     with log.open("wb") as output:
         return subprocess.Popen([sys.executable, "-m", "services.profile"], env=environment, cwd=PROJECT, stderr=output)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,12 +22,13 @@ from mercato.profile.v1 import profile_service_pb2 as pb
 from mercato.profile.v1.profile_service_pb2_grpc import ProfileServiceStub
 
 from services.profile.converters.events import message_of
-from services.profile.domain.event import DAY_US, MINUTE_US, SECOND_US, Event
+from services.profile.domain.event import DAY_US, MINUTE_US, SECOND_US, Event, EventType
 from services.profile.settings import ProfileSettings
 from services.profile.wiring import build
 from shared.server.bootstrap import serve_in_process
 from shared.server.parts import ServiceParts, Servicer
-from tests.fakes.profile.events import purchase, view
+from tests.contract.profile.stores import token_of
+from tests.fakes.profile.events import event, purchase, view
 from tests.suites.errors import reason_of
 
 NOWHERE = "127.0.0.1:1"
@@ -34,6 +36,7 @@ NOWHERE = "127.0.0.1:1"
 
 @asynccontextmanager
 async def serving(dsn: str, *, catalog: str = NOWHERE, **settings: Any) -> AsyncIterator[grpc.aio.Channel]:
+    settings = {"pseudonym_key": "key of the tests", **settings}
     made = ProfileSettings(postgres_dsn=dsn, catalog_address=catalog, facts_interval_seconds=0.05, **settings)
     async with build(made) as parts, serve_in_process(parts) as address, grpc.aio.insecure_channel(address) as channel:
         yield channel
@@ -73,7 +76,7 @@ def rows(dsn: str, query: str, *arguments: Any) -> list[Any]:
 
 def people_rows(dsn: str) -> dict[str, int]:
     """Rows of all tables but those that hold nothing of people."""
-    harmless = {"schema_migrations", "products", "product_facts", "facts_versions", "secrets", "erasures"}
+    harmless = {"schema_migrations", "products", "product_facts", "facts_versions", "erasures"}
     tables = [
         name
         for (name,) in rows(
@@ -241,19 +244,24 @@ async def test_an_operator_releases_a_quarantine(stub: ProfileServiceStub, postg
     assert (await stub.WriteUserEvents(request(more))).quarantined_count == 0, "trusted from now on"
 
 
-async def test_rows_for_learning_are_pseudonyms_that_last(postgres_database: str, now_us: int) -> None:
-    async def keys(**settings: Any) -> set[bytes]:
-        async with serving(postgres_database, **settings) as channel:
+async def test_rows_for_learning_are_pseudonyms_that_last(postgres_database: str, tmp_path: Path, now_us: int) -> None:
+    async def keys(tenant: str = "default", **settings: Any) -> set[bytes]:
+        metadata = (("mercato-tenant", tenant),)
+        async with serving(postgres_database, **{"pseudonym_key": None, "data": tmp_path, **settings}) as channel:
             stub = ProfileServiceStub(channel)
-            await stub.WriteUserEvents(request([purchase("a", event_id="e", user_id="u", at=now_us)]))
-            answers = [answer async for answer in stub.ReadEvents(pb.ReadEventsRequest())]
+            await stub.WriteUserEvents(
+                request([purchase("a", event_id="e", user_id="u", at=now_us)]), metadata=metadata
+            )
+            answers = [answer async for answer in stub.ReadEvents(pb.ReadEventsRequest(), metadata=metadata)]
         assert [answer.total_rows for answer in answers] == [1]
         return {key for answer in answers for key in answer.user_keys}
 
     first = await keys()
     assert await keys() == first
     assert await keys(pseudonym_key="configured") != first
+    assert await keys(tenant="shop-2") != first
     assert all(len(key) == 16 and key != b"u" for key in first)
+    assert (tmp_path / "keys" / "pseudonym.key").stat().st_mode & 0o077 == 0
 
 
 async def test_the_stream_says_its_total_once_and_keeps_events_whole(stub: ProfileServiceStub, now_us: int) -> None:
@@ -265,6 +273,29 @@ async def test_the_stream_says_its_total_once_and_keeps_events_whole(stub: Profi
     numbers = [set(answer.event_numbers) for answer in answers]
     assert all(not one & other for index, one in enumerate(numbers) for other in numbers[index + 1 :])
     assert all(list(answer.event_times_s) == sorted(answer.event_times_s) for answer in answers)
+
+
+async def test_the_full_view_says_what_was_shown(stub: ProfileServiceStub, now_us: int) -> None:
+    token = token_of("a", "b")
+    batch = [
+        event(EventType.IMPRESSION, "a", "b", user_id="u", at=now_us, attribution_token=token, device=1),
+        event(EventType.CLICK, "b", user_id="u", at=now_us + SECOND_US, attribution_token=token, device=1),
+        purchase("c", user_id="u", at=now_us + 2 * SECOND_US, price=2_500_000),
+    ]
+    await stub.WriteUserEvents(request(batch))
+    [basic] = [answer async for answer in stub.ReadEvents(pb.ReadEventsRequest())]
+    assert not (basic.requests or basic.positions or basic.unit_price_micros or basic.devices)
+    [full] = [answer async for answer in stub.ReadEvents(pb.ReadEventsRequest(view=pb.EVENT_VIEW_FULL))]
+    assert (full.user_keys, full.event_numbers) == (basic.user_keys, basic.event_numbers)
+    [shown] = full.requests
+    assert (shown.release_id, shown.list_kind, shown.request_time_s) == ("r1", "home", 1_800_000_000)
+    assert len(shown.request_key) == 16
+    assert list(full.event_types) == [5, 5, 6, 9]
+    assert list(full.request_indexes) == [0, 0, 0, -1]
+    assert list(full.positions) == [20, 21, 21, -1]
+    assert list(full.unit_price_micros) == [-1, -1, -1, 2_500_000]
+    assert [full.currencies[index] if index >= 0 else "" for index in full.currency_indexes] == ["", "", "", "USD"]
+    assert list(full.devices) == [1, 1, 1, 0]
 
 
 class Shelf(catalog_service_pb2_grpc.CatalogServiceServicer):

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mercato.gateway.v1 import item_result_pb2 as _item_result_pb2
 from mercato.gateway.v1 import user_event_pb2 as _user_event_pb2
 from mercato.gateway.v1 import user_profile_pb2 as _user_profile_pb2
@@ -22,6 +23,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _EventView:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EventViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventView.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EVENT_VIEW_UNSPECIFIED: _EventView.ValueType  # 0
+    """The method's default."""
+    EVENT_VIEW_BASIC: _EventView.ValueType  # 1
+    """Who did what with which product, when and how many."""
+    EVENT_VIEW_FULL: _EventView.ValueType  # 2
+    """With what was shown, prices and devices."""
+
+class EventView(_EventView, metaclass=_EventViewEnumTypeWrapper):
+    """Says which columns of events are filled."""
+
+EVENT_VIEW_UNSPECIFIED: EventView.ValueType  # 0
+"""The method's default."""
+EVENT_VIEW_BASIC: EventView.ValueType  # 1
+"""Who did what with which product, when and how many."""
+EVENT_VIEW_FULL: EventView.ValueType  # 2
+"""With what was shown, prices and devices."""
+Global___EventView: _TypeAlias = EventView  # noqa: Y015
 
 @_typing.final
 class WriteUserEventsRequest(_message.Message):
@@ -315,8 +340,11 @@ class ReadEventsRequest(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     CHUNK_SIZE_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     chunk_size: _builtins.int
     """Rows a response. 0: 10,000. Above 50,000: 50,000."""
+    view: Global___EventView.ValueType
+    """Which columns are filled. Unset: BASIC."""
     @_builtins.property
     def event_types(self) -> _containers.RepeatedScalarFieldContainer[_user_event_pb2.UserEventType.ValueType]:
         """Only these types. Empty: all."""
@@ -336,14 +364,49 @@ class ReadEventsRequest(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         chunk_size: _builtins.int = ...,
+        view: Global___EventView.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_size", b"chunk_size", "end_time", b"end_time", "event_types", b"event_types", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_size", b"chunk_size", "end_time", b"end_time", "event_types", b"event_types", "start_time", b"start_time", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadEventsRequest: _TypeAlias = ReadEventsRequest  # noqa: Y015
+
+@_typing.final
+class AttributedRequest(_message.Message):
+    """Is one answer of this suite that showed products, as the attribution token of an event tells it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_KEY_FIELD_NUMBER: _builtins.int
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
+    LIST_KIND_FIELD_NUMBER: _builtins.int
+    REQUEST_TIME_S_FIELD_NUMBER: _builtins.int
+    request_key: _builtins.bytes
+    """Pseudonym of the answer, 16 bytes: the same for all events with the same token, in every call. Pages of a search differ."""
+    release_id: _builtins.str
+    """Release of the models that the answer came from. Empty: none."""
+    list_kind: _builtins.str
+    """Kind of list: the placement, or "search" or "similar"."""
+    request_time_s: _builtins.int
+    """When it was answered, seconds since 1970, UTC."""
+    def __init__(
+        self,
+        *,
+        request_key: _builtins.bytes = ...,
+        release_id: _builtins.str = ...,
+        list_kind: _builtins.str = ...,
+        request_time_s: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["list_kind", b"list_kind", "release_id", b"release_id", "request_key", b"request_key", "request_time_s", b"request_time_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttributedRequest: _TypeAlias = AttributedRequest  # noqa: Y015
 
 @_typing.final
 class ReadEventsResponse(_message.Message):
@@ -360,6 +423,13 @@ class ReadEventsResponse(_message.Message):
     QUANTITIES_FIELD_NUMBER: _builtins.int
     EVENT_NUMBERS_FIELD_NUMBER: _builtins.int
     TOTAL_ROWS_FIELD_NUMBER: _builtins.int
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    REQUEST_INDEXES_FIELD_NUMBER: _builtins.int
+    POSITIONS_FIELD_NUMBER: _builtins.int
+    UNIT_PRICE_MICROS_FIELD_NUMBER: _builtins.int
+    CURRENCIES_FIELD_NUMBER: _builtins.int
+    CURRENCY_INDEXES_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
     total_rows: _builtins.int
     """Rows that the whole stream will hold, as counted at its start. In the first response only."""
     @_builtins.property
@@ -394,6 +464,36 @@ class ReadEventsResponse(_message.Message):
     def event_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Row: number of the event within this stream; rows of one event (one basket) share it."""
 
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttributedRequest]:
+        """Answers that events of this chunk follow from. Columns from here on are filled in the view FULL only."""
+
+    @_builtins.property
+    def request_indexes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Row: position in `requests`; -1 where the event carries no token."""
+
+    @_builtins.property
+    def positions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Row: position of the product in the list that the answer showed, from 0; -1 where it was not in the list or there is no token."""
+
+    @_builtins.property
+    def unit_price_micros(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Row: price of one unit in millionths. A product of a purchase without a price gets its share, by units, of the revenue that the
+        priced ones leave. -1 where nothing is known.
+        """
+
+    @_builtins.property
+    def currencies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Currencies of this chunk, ISO 4217."""
+
+    @_builtins.property
+    def currency_indexes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Row: position in `currencies`; -1 where the price is not known."""
+
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedScalarFieldContainer[_user_event_pb2.DeviceType.ValueType]:
+        """Row: on what the person was looking."""
+
     def __init__(
         self,
         *,
@@ -406,10 +506,17 @@ class ReadEventsResponse(_message.Message):
         quantities: _abc.Iterable[_builtins.int] | None = ...,
         event_numbers: _abc.Iterable[_builtins.int] | None = ...,
         total_rows: _builtins.int = ...,
+        requests: _abc.Iterable[Global___AttributedRequest] | None = ...,
+        request_indexes: _abc.Iterable[_builtins.int] | None = ...,
+        positions: _abc.Iterable[_builtins.int] | None = ...,
+        unit_price_micros: _abc.Iterable[_builtins.int] | None = ...,
+        currencies: _abc.Iterable[_builtins.str] | None = ...,
+        currency_indexes: _abc.Iterable[_builtins.int] | None = ...,
+        devices: _abc.Iterable[_user_event_pb2.DeviceType.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_numbers", b"event_numbers", "event_times_s", b"event_times_s", "event_types", b"event_types", "product_ids", b"product_ids", "product_indexes", b"product_indexes", "quantities", b"quantities", "total_rows", b"total_rows", "user_indexes", b"user_indexes", "user_keys", b"user_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currencies", b"currencies", "currency_indexes", b"currency_indexes", "devices", b"devices", "event_numbers", b"event_numbers", "event_times_s", b"event_times_s", "event_types", b"event_types", "positions", b"positions", "product_ids", b"product_ids", "product_indexes", b"product_indexes", "quantities", b"quantities", "request_indexes", b"request_indexes", "requests", b"requests", "total_rows", b"total_rows", "unit_price_micros", b"unit_price_micros", "user_indexes", b"user_indexes", "user_keys", b"user_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -122,7 +122,8 @@ class ProfileServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReadEvents(self, request, context):
-        """Streams the tenant's events for learning, in columns, by time; people are pseudonyms (keyed HMAC), quarantine is left out.
+        """Streams the tenant's events for learning, in columns, by time. People are pseudonyms (HMAC with a key of the installation),
+        the same in every call and different in every tenant. Quarantine is left out, and who was erased is not there any more.
 
         Errors: UNAVAILABLE.
         """

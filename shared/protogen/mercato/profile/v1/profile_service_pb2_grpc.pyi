@@ -42,7 +42,8 @@ class ProfileServiceStub:
     Errors: UNAVAILABLE.
     """
     ReadEvents: _aio.UnaryStreamMultiCallable[_profile_service_pb2.ReadEventsRequest, _profile_service_pb2.ReadEventsResponse]
-    """Streams the tenant's events for learning, in columns, by time; people are pseudonyms (keyed HMAC), quarantine is left out.
+    """Streams the tenant's events for learning, in columns, by time. People are pseudonyms (HMAC with a key of the installation),
+    the same in every call and different in every tenant. Quarantine is left out, and who was erased is not there any more.
 
     Errors: UNAVAILABLE.
     """
@@ -116,7 +117,8 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _profile_service_pb2.ReadEventsRequest,
         context: _aio.ServicerContext[_profile_service_pb2.ReadEventsRequest, _abc.AsyncIterator[_profile_service_pb2.ReadEventsResponse]],
     ) -> _abc.AsyncIterator[_profile_service_pb2.ReadEventsResponse]:
-        """Streams the tenant's events for learning, in columns, by time; people are pseudonyms (keyed HMAC), quarantine is left out.
+        """Streams the tenant's events for learning, in columns, by time. People are pseudonyms (HMAC with a key of the installation),
+        the same in every call and different in every tenant. Quarantine is left out, and who was erased is not there any more.
 
         Errors: UNAVAILABLE.
         """

@@ -1,0 +1,1 @@
+"""Data sets: from streamed events to verified folders that jobs learn from."""

@@ -1,0 +1,1 @@
+"""Tokens that join what people did to what they were shown."""

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.attribution.token import VERSION, Attribution, TokenSigner, product_hash, read_stored
+from shared.errors.base import InvalidArgument
+
+NOW = 1_700_000_000
+SHOWN = Attribution("req", "shop", "r1", "home", NOW, tuple(product_hash(f"p{n}") for n in range(100)), 20)
+
+
+def test_a_token_says_what_was_shown_and_stays_small() -> None:
+    signer = TokenSigner(b"k" * 32)
+    token = signer.sign(SHOWN)
+    assert len(token) <= 4096
+    read = signer.read(token)
+    assert read == SHOWN
+    assert (read.position("p3"), read.position("other")) == (23, None)
+    assert signer.holds(token, "shop")
+    assert not signer.holds(token, "another-shop")
+    assert not TokenSigner(b"x" * 32).holds(token, "shop")
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_the_reader(payload: bytes) -> None:
+    signer = TokenSigner(b"k" * 32)
+    with pytest.raises(InvalidArgument):
+        signer.read(base64.urlsafe_b64encode(payload).decode().rstrip("="))
+
+
+@given(st.integers(0, 400), st.integers(1, 255))
+def test_a_changed_token_does_not_hold(place: int, change: int) -> None:
+    signer = TokenSigner(b"k" * 32)
+    token = signer.sign(SHOWN)
+    raw = bytearray(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    raw[place % len(raw)] ^= change
+    assert not signer.holds(base64.urlsafe_b64encode(bytes(raw)).decode().rstrip("="), "shop")
+
+
+def test_a_stored_token_is_read_without_the_key() -> None:
+    assert read_stored(TokenSigner(b"k" * 32).sign(SHOWN)) == SHOWN
+
+
+def test_a_product_that_stands_twice_has_its_first_position() -> None:
+    twice = Attribution("req", "shop", "r1", "home", NOW, tuple(map(product_hash, "abab")), 3)
+    assert (twice.position("a"), twice.position("b")) == (3, 4)
+
+
+@given(st.one_of(st.text(max_size=80), st.binary(max_size=80).map(lambda raw: base64.urlsafe_b64encode(raw).decode())))
+def test_no_text_breaks_the_reader_without_key(token: str) -> None:
+    assert read_stored(token) is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        5,
+        ["req", "shop", "r1", "home", "now", 0],
+        ["req", "shop", "r1", "home", NOW],
+        ["req", "shop", "\ud800", "home", NOW, 0],
+        ["req", "shop", "r1", "home", -1, 0],
+        ["req", "shop", "r1", "home", NOW, 1 << 40],
+    ],
+)
+def test_a_header_of_another_layout_is_no_token(header: object) -> None:
+    payload = zlib.compress(json.dumps(header).encode() + b"\n")
+    token = base64.urlsafe_b64encode(bytes([VERSION]) + b"m" * 16 + payload).decode()
+    assert read_stored(token) is None
+
+
+def test_a_header_nested_too_deep_is_no_token() -> None:
+    payload = zlib.compress(b"[" * 16_000)
+    assert read_stored(base64.urlsafe_b64encode(bytes([VERSION]) + b"m" * 16 + payload).decode()) is None
