@@ -1,0 +1,1 @@
+"""The self-supervised behaviour transformer: torch for training, ONNX for serving."""

@@ -1,0 +1,137 @@
+"""The behaviour model as a recommender: trains on rows, ranks all products for users.
+
+Legend: U users asked about, P products of the rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from services.trainer.behaviour.artifacts import load_vocabulary, load_weights, save_model, take_over
+from services.trainer.behaviour.features import ItemFeatures, Vocabulary, positions
+from services.trainer.behaviour.model import BehaviourModel
+from services.trainer.behaviour.runtime import process_group
+from services.trainer.behaviour.sequences import Sequences
+from services.trainer.behaviour.training import Outcome, Trainer, TrainingConfig
+from services.trainer.behaviour.validation import hold_out, item_vectors, user_vectors
+from services.trainer.domain import Floats, Ints, Longs
+from services.trainer.learning.interactions import Interactions, ItemContent
+from services.trainer.recommenders.errors import InsufficientData
+from services.trainer.recommenders.interface import Report
+
+CHUNK = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What a training left."""
+
+    model: BehaviourModel
+    vocabulary: Vocabulary
+    sequences: Sequences
+    numbers: Longs
+    """The vocabulary's number of each product of the rows `[P]`."""
+    outcome: Outcome
+
+
+class BehaviourRecommender:
+    """Implements `Recommender`."""
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        name: str = "behaviour",
+        folder: Path | None = None,
+        previous: Path | None = None,
+    ) -> None:
+        """`folder` takes checkpoints; `previous` is the folder of an earlier model to continue from."""
+        self.name = name
+        self.config = config
+        self.folder = folder
+        self.previous = previous
+        self._fitted: Fitted | None = None
+
+    @property
+    def fitted(self) -> Fitted:
+        """Raises InsufficientData before `fit`."""
+        if self._fitted is None:
+            raise InsufficientData(self.name, "call fit before asking for scores")
+        return self._fitted
+
+    def fit(self, rows: Interactions, content: ItemContent | None, report: Report) -> None:
+        vocabulary = load_vocabulary(self.previous) if self.previous else Vocabulary(product_ids=())
+        vocabulary = vocabulary.grown(rows.product_ids, content)
+        numbers = positions(vocabulary.product_ids, rows.product_ids)
+        sequences = Sequences.of(rows, numbers, self.config.sequences)
+        self._check(sequences)
+        learned, questions = sequences, None
+        if self.config.validation_users:
+            learned, questions = hold_out(
+                sequences,
+                self.config.validation_users,
+                self.config.model.users.length,
+                self.config.sequences.first_only,
+                np.random.default_rng(self.config.seed),
+            )
+            questions = questions if len(questions.windows) else None
+        features = ItemFeatures.of(vocabulary, rows.product_ids, content, np.unique(rows.products))
+        model = self._model(features, learned)
+        with process_group():
+            outcome = Trainer(self.config, model, (learned, questions), self.folder, report).run()
+        self._fitted = Fitted(
+            model=model.cpu(), vocabulary=vocabulary, sequences=sequences, numbers=numbers, outcome=outcome
+        )
+
+    def scores(self, users: Ints, now_s: int) -> Floats:
+        vectors = torch.from_numpy(self.user_vectors(users, now_s))
+        products = item_vectors(self.fitted.model)[torch.from_numpy(self.fitted.numbers)]
+        scores: Floats = (vectors @ products.T).numpy()
+        return scores
+
+    def user_vectors(self, users: Ints, now_s: int) -> Floats:
+        """Vectors `[U, D]` from all rows that were fitted; users without rows get the one of an empty sequence."""
+        fitted, length = self.fitted, self.config.model.users.length
+        starts = fitted.sequences.starts
+        parts = []
+        for start in range(0, len(users), CHUNK):
+            asked = users[start : start + CHUNK].astype(np.int64)
+            known = (asked >= 0) & (asked < len(starts) - 1)
+            numbers = np.where(known, asked, 0)
+            ends = starts[numbers + 1]
+            begins = np.maximum(starts[numbers], ends - length)
+            empty = ~known | (begins == ends)
+            windows = np.where(empty[:, None], 0, np.stack([begins, ends], axis=1))
+            moments = np.full(len(asked), now_s, np.int64)
+            parts.append(user_vectors(fitted.model, fitted.sequences, windows, moments).numpy())
+        return np.concatenate(parts) if parts else np.zeros((0, self.config.model.users.dimension), np.float32)
+
+    def item_vectors(self) -> Floats:
+        """Vectors of the rows' products `[P, D]`."""
+        vectors: Floats = item_vectors(self.fitted.model)[torch.from_numpy(self.fitted.numbers)].numpy()
+        return vectors
+
+    def save(self, folder: Path) -> None:
+        """Writes the artifacts that serving and the next training read."""
+        fitted = self.fitted
+        save_model(folder, fitted.model, fitted.vocabulary, self.config, fitted.outcome)
+
+    def _check(self, sequences: Sequences) -> None:
+        if not len(sequences):
+            kinds = ", ".join(kind.name.lower() for kind in self.config.sequences.inputs)
+            raise InsufficientData(self.name, f"no rows of the types {kinds}")
+        longest = int(np.diff(sequences.starts).max())
+        if longest < 2 or not sequences.targets.any():
+            raise InsufficientData(self.name, "no user has two events of which the later can be foretold")
+
+    def _model(self, features: ItemFeatures, learned: Sequences) -> BehaviourModel:
+        torch.manual_seed(self.config.seed)
+        users = replace(self.config.model.users, causal=self.config.objective.causal)
+        counts = np.bincount(learned.products[learned.targets], minlength=len(features))
+        model = BehaviourModel(replace(self.config.model, users=users), features, torch.from_numpy(counts))
+        if self.previous:
+            take_over(model, load_weights(self.previous))
+        return model

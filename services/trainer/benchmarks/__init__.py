@@ -1,0 +1,1 @@
+"""Measures recommenders on public data sets: `python -m services.trainer.benchmarks --help`."""

@@ -1,0 +1,1 @@
+"""Recommenders that count or factorise, behind one interface with the learned ones."""
