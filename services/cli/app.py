@@ -21,6 +21,7 @@ COMMANDS = (
     "status",
     "doctor",
     "train",
+    "release",
     "index",
     "keys",
     "privacy",

@@ -1,8 +1,13 @@
 """Messages of the contract to the domain and back."""
 
+from collections.abc import Sequence
+
+import numpy as np
 from mercato.encoder.v1 import encoder_service_pb2 as pb
 
+from services.encoder.behaviour import ColdProduct
 from services.encoder.domain import Encoded, ModelRelease, ProductText, Similarity
+from shared.errors.base import InvalidArgument, Violation
 
 
 def product_from_proto(message: pb.ProductText) -> ProductText:
@@ -51,6 +56,25 @@ def model_to_proto(release: ModelRelease) -> pb.GetModelResponse:
         max_tokens=release.max_tokens,
         model_name=release.name,
     )
+
+
+def rows_from_proto(message: pb.EncodeBehaviourRequest) -> tuple[Sequence[str], Sequence[int], Sequence[int]]:
+    """Products, kinds and times of one length. Raises InvalidArgument."""
+    count = len(message.product_ids)
+    wrong = [name for name in ("event_types", "event_times_s") if len(getattr(message, name)) != count]
+    if wrong:
+        description = f"must be as long as product_ids, which has {count}"
+        raise InvalidArgument([Violation(name, description, "encoder.columns") for name in wrong])
+    return message.product_ids, message.event_types, message.event_times_s
+
+
+def cold_product_from_proto(message: pb.BehaviourProduct, position: int) -> ColdProduct:
+    """Raises InvalidArgument for a vector that is none."""
+    if len(message.text_vector) % 4:
+        description = f"must hold 32-bit floats, but has {len(message.text_vector)} bytes"
+        raise InvalidArgument([Violation(f"products[{position}].text_vector", description, "encoder.text_vector")])
+    vector = np.frombuffer(message.text_vector, "<f4").astype(np.float32)
+    return ColdProduct(message.product_id, message.category, message.brand, vector)
 
 
 def _vectors(encoded: Encoded) -> list[pb.Vector]:

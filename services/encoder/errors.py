@@ -31,3 +31,11 @@ class BrokenVectors(Internal):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"the model answered with {what}")
+
+
+class NoBehaviourModel(FailedPrecondition):
+    """The release is not held, or it has no behaviour model."""
+
+    def __init__(self, release_id: str, *, held: bool) -> None:
+        state = "has no behaviour model" if held else "is not loaded"
+        super().__init__(f"release {release_id!r} {state}", metadata={"release_id": release_id})

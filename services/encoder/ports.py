@@ -1,12 +1,14 @@
 """What the encoder's use cases need from outside."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.encoder.behaviour import BehaviourRelease
 from services.encoder.domain import ModelRelease
+from shared.triton.graphs import Graph
 
 TokenIds = list[int]
 Vectors = NDArray[np.float32]
@@ -54,4 +56,28 @@ class VectorCache(Protocol):
 
     async def put_many(self, vectors: Mapping[bytes, bytes]) -> None:
         """Remembers. An existing key is overwritten."""
+        ...
+
+
+class BehaviourReleases(Protocol):
+    """The trainer's releases as they are held. No method waits."""
+
+    def of(self, tenant: str, release_id: str = "") -> BehaviourRelease | None:
+        """A release, the current one for an empty id; None: it is not held."""
+        ...
+
+    def current(self, tenant: str) -> str:
+        """The id of the current release; empty: none is held."""
+        ...
+
+    def held(self, tenant: str) -> list[str]:
+        """The ids of all that are held."""
+        ...
+
+
+class GraphRunner(Protocol):
+    """Runs ONNX graphs."""
+
+    async def run(self, graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """The outputs in the graph's order. Raises Unavailable (dependency ``triton``), Internal."""
         ...

@@ -8,8 +8,11 @@ from mercato.encoder.v1 import encoder_service_pb2_grpc as pb_grpc
 
 from services.encoder import converters
 from services.encoder.compare_products import CompareProducts
+from services.encoder.encode_behaviour import EncodeBehaviour
 from services.encoder.encode_products import EncodeProducts
 from services.encoder.encode_texts import EncodeTexts
+from services.encoder.ports import BehaviourReleases
+from shared.context.request import current_tenant
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,8 @@ class EncoderUseCases:
     encode_texts: EncodeTexts
     encode_products: EncodeProducts
     compare_products: CompareProducts
+    encode_behaviour: EncodeBehaviour
+    releases: BehaviourReleases
 
 
 class EncoderServicer(pb_grpc.EncoderServiceServicer):
@@ -39,4 +44,21 @@ class EncoderServicer(pb_grpc.EncoderServiceServicer):
         return converters.similarities_to_proto(*await self._use_cases.compare_products(pairs))
 
     async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
-        return converters.model_to_proto(self._use_cases.encode_texts.release)
+        tenant, releases = current_tenant(), self._use_cases.releases
+        current = releases.of(tenant)
+        message = converters.model_to_proto(self._use_cases.encode_texts.release)
+        message.release_ids.extend(releases.held(tenant))
+        message.behaviour_release_id = current.release_id if current is not None and current.model is not None else ""
+        return message
+
+    async def EncodeBehaviour(self, request: pb.EncodeBehaviourRequest, context: Any) -> pb.EncodeBehaviourResponse:
+        rows = converters.rows_from_proto(request)
+        found = await self._use_cases.encode_behaviour.user(current_tenant(), request.release_id, rows, request.time_s)
+        return pb.EncodeBehaviourResponse(user_vector=found.vector, release_id=found.release_id, used_count=found.used)
+
+    async def EncodeBehaviourProducts(
+        self, request: pb.EncodeBehaviourProductsRequest, context: Any
+    ) -> pb.EncodeBehaviourProductsResponse:
+        products = [converters.cold_product_from_proto(one, at) for at, one in enumerate(request.products)]
+        vectors = await self._use_cases.encode_behaviour.products(current_tenant(), request.release_id, products)
+        return pb.EncodeBehaviourProductsResponse(vectors=vectors.astype("<f4").tobytes(), dimension=vectors.shape[1])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from shared.settings.base import ServiceSettings, data_field, service_config, triton_address_field
+from shared.settings.base import ServiceSettings, address_field, data_field, service_config, triton_address_field
 
 
 class EncoderSettings(ServiceSettings):
@@ -13,6 +13,7 @@ class EncoderSettings(ServiceSettings):
     model_config = service_config("encoder")
 
     triton_address: str = triton_address_field()
+    trainer_address: str = address_field("trainer")
     data: Path = data_field()
     model_repository: Path | None = None
     """Where ``services.encoder.modelrepo`` wrote; default ``<MERCATO_DATA>/models``. Read once, at the start:

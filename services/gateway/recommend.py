@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mercato.encoder.v1 import encoder_service_pb2
 from mercato.gateway.v1 import product_pb2, recommendation_pb2
 from mercato.gateway.v1 import recommendation_service_pb2 as pb
 from mercato.profile.v1 import profile_features_pb2, profile_service_pb2
@@ -14,8 +15,10 @@ from mercato.retrieval.v1 import retrieval_service_pb2
 
 from services.gateway.answers import Answerer, Ranked
 from services.gateway.hydration import Hydrator, narrowed, shows
-from services.gateway.lists import ListKeeper, ReleaseLists
-from services.gateway.seeds import Seeds, build_seeds
+from services.gateway.lists import ReleaseLists
+from services.gateway.releases import ReleaseChooser
+from services.gateway.seeds import Seeds, behaviour_rows, build_seeds
+from services.gateway.shadows import Shadows
 from services.gateway.stages import Stages
 from services.gateway.stubs import Stubs
 from shared.context.request import current_tenant, use_deadline
@@ -27,7 +30,9 @@ CHANNEL_SIZE, BUY_AGAIN_SIZE = 60, 250
 # Ordered products beyond the page, to fill the places of deleted and sold-out ones.
 SPARE, MOST_PLACES = 20, 500
 # Each stage may take this share of the request's time.
-PROFILE_SHARE, RETRIEVAL_SHARE, RANKING_SHARE, CATALOG_SHARE = 0.25, 0.45, 0.25, 0.25
+PROFILE_SHARE, BEHAVIOUR_SHARE, RETRIEVAL_SHARE, RANKING_SHARE, CATALOG_SHARE = 0.25, 0.15, 0.45, 0.25, 0.25
+NO_RELEASE = "none"
+"""The id of no release: retrieval used none, so ranking must not use its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +52,41 @@ class Wish:
 class Recommend:
     """The pipeline and its ladder: each missing stage is replaced by something simpler."""
 
-    def __init__(self, stubs: Stubs, hydrator: Hydrator, lists: ListKeeper, answerer: Answerer, seconds: float) -> None:
+    def __init__(
+        self, stubs: Stubs, hydrator: Hydrator, releases: ReleaseChooser, answerer: Answerer, seconds: float
+    ) -> None:
         self._stubs = stubs
         self._hydrator = hydrator
-        self._lists = lists
+        self._releases = releases
         self._answerer = answerer
         self._seconds = seconds
+        self._shadows = Shadows()
 
     async def __call__(self, request: pb.RecommendRequest) -> pb.RecommendResponse:
         """Answers; raises only when the caller left."""
+        choice = self._releases.choose(current_tenant(), request.user_id or request.visitor_id)
+        answer = await self._answer(request, choice.release_id)
+        if choice.shadow:
+            self._shadows.compare(answer, lambda: self._answer(request, choice.shadow))
+        return answer
+
+    async def _answer(self, request: pb.RecommendRequest, chosen: str) -> pb.RecommendResponse:
+        """Answers by one release; an empty one leaves the choice to retrieval, and the others follow it."""
         wish, stages = _wish(request), Stages()
         with use_deadline(self._seconds):
             features = await self._features(request, stages)
             seeds = build_seeds(features, request.context, wish.placement, time.time())
-            found = await self._candidates(wish, seeds, stages)
-            lists = self._lists.of(current_tenant())
+            lists = self._releases.lists(current_tenant(), chosen)
+            vector = await self._vector(features, lists, stages) if chosen else b""
+            found = await self._candidates(wish, seeds, (chosen, vector), stages)
+            release_id = found.release_id if found is not None else lists.release_id
             ranked = await self._order(wish, features, seeds, found, stages)
             if ranked is None or len(ranked) < wish.size:
                 ranked = _extended(ranked or [], found, wish, seeds, lists)
             results = await self._products(wish, ranked, seeds, stages)
-        release_id = found.release_id if found is not None else lists.release_id
         if not release_id:
-            stages.note(recommendation_pb2.STAGE_RELEASE, "no release was trained")
+            cause = f"{chosen} is not held" if chosen else "no release was trained"
+            stages.note(recommendation_pb2.STAGE_RELEASE, cause)
         kind = Placement.Name(wish.placement).removeprefix("PLACEMENT_").lower()
         token = self._answerer.token(kind, release_id, [result.product.product_id for result in results])
         return pb.RecommendResponse(
@@ -88,8 +106,28 @@ class Recommend:
         )
         return None if response is None else response.features
 
+    async def _vector(
+        self, features: profile_features_pb2.ProfileFeatures | None, lists: ReleaseLists, stages: Stages
+    ) -> bytes:
+        """The person's vector by the release's behaviour model; empty: it has none, or the person is not known."""
+        rows = behaviour_rows(features) if lists.encodes_behaviour else None
+        if rows is None:
+            return b""
+        request = encoder_service_pb2.EncodeBehaviourRequest(
+            release_id=lists.release_id,
+            product_ids=rows.product_ids,
+            event_types=rows.kinds,
+            event_times_s=rows.times_s,
+        )
+        response = await stages.run(
+            recommendation_pb2.STAGE_BEHAVIOUR,
+            self._seconds * BEHAVIOUR_SHARE,
+            lambda: self._stubs.encoder.EncodeBehaviour(request),
+        )
+        return response.user_vector if response is not None else b""
+
     async def _candidates(
-        self, wish: Wish, seeds: Seeds, stages: Stages
+        self, wish: Wish, seeds: Seeds, by: tuple[str, bytes], stages: Stages
     ) -> retrieval_service_pb2.FindCandidatesResponse | None:
         only_bought = wish.placement == Placement.PLACEMENT_BUY_AGAIN
         request = retrieval_service_pb2.FindCandidatesRequest(
@@ -101,6 +139,8 @@ class Recommend:
             channels=[recommendation_pb2.CHANNEL_BUY_AGAIN] if only_bought else (),
             channel_size=max(CHANNEL_SIZE, wish.size + SPARE),
             buy_again_size=max(BUY_AGAIN_SIZE, wish.size + SPARE),
+            release_id=by[0],
+            user_vector=by[1],
         )
         found = await stages.run(
             recommendation_pb2.STAGE_RETRIEVAL,
@@ -132,6 +172,7 @@ class Recommend:
             explain=wish.request.explain,
             excluded_product_ids=wish.excluded,
             exclude_purchased=wish.only_new,
+            release_id=found.release_id or NO_RELEASE,
         )
         if wish.request.HasField("diversity"):
             request.diversity = wish.request.diversity
@@ -140,6 +181,8 @@ class Recommend:
         )
         if response is None:
             return None
+        if response.fallback_cause:
+            stages.note(recommendation_pb2.STAGE_LEARNED_RANKER, response.fallback_cause)
         masks = dict(zip(found.candidates.product_ids, found.candidates.channel_masks, strict=True))
         return [Ranked.from_proto(item, masks.get(item.product_id, 0)) for item in response.products]
 

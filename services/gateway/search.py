@@ -16,10 +16,11 @@ from mercato.retrieval.v1 import candidates_pb2, retrieval_service_pb2
 
 from services.gateway.answers import Answerer, Ranked
 from services.gateway.hydration import Hydrator, narrowed, shows
+from services.gateway.releases import ReleaseChooser
 from services.gateway.stages import Stages
 from services.gateway.stubs import Stubs
 from shared.client.failures import remote_errors
-from shared.context.request import use_deadline
+from shared.context.request import current_tenant, use_deadline
 from shared.pagination.token import decode_token, encode_token, hash_arguments
 
 DEFAULT_SIZE, LARGEST_SIZE = 20, 100
@@ -31,9 +32,12 @@ NOT_IN_TOKEN = ("page_size", "page_token", "explain")
 class Search:
     """The pipeline. The order of a query is made anew for each page at the time of the first, so pages fit together."""
 
-    def __init__(self, stubs: Stubs, hydrator: Hydrator, answerer: Answerer, seconds: float) -> None:
+    def __init__(
+        self, stubs: Stubs, hydrator: Hydrator, releases: ReleaseChooser, answerer: Answerer, seconds: float
+    ) -> None:
         self._stubs = stubs
         self._hydrator = hydrator
+        self._releases = releases
         self._answerer = answerer
         self._seconds = seconds
 
@@ -43,10 +47,14 @@ class Search:
         cursor = decode_token(request.page_token, arguments)
         offset, time_s = int(cursor.get("offset") or 0), int(cursor.get("time") or time.time())
         size, stages = min(request.page_size or DEFAULT_SIZE, LARGEST_SIZE), Stages()
+        release_id = self._releases.choose(current_tenant(), request.user_id or request.visitor_id).release_id
         with use_deadline(self._seconds):
             encoded, features = await asyncio.gather(self._encode(request, stages), self._features(request, stages))
-            found = await self._find(request, encoded, stages)
-            ranked = await self._order(request, features, found, time_s, stages)
+            found = await self._find(request, encoded, release_id, stages)
+            order = ranking_service_pb2.RankRequest(
+                profile=features, rank_time=Timestamp(seconds=time_s), release_id=release_id
+            )
+            ranked = await self._order(request, order, found, stages)
             results, consumed = await self._page(request, ranked[offset:REACHABLE], size, stages)
         after = offset + consumed
         token = (
@@ -56,7 +64,7 @@ class Search:
         return pb.SearchResponse(
             results=results,
             next_page_token=token,
-            attribution_token=self._answerer.token("search", "", shown, offset),
+            attribution_token=self._answerer.token("search", release_id, shown, offset),
             missing_stages=stages.missing,
         )
 
@@ -84,7 +92,11 @@ class Search:
         return response.features if response is not None and response.features.known else None
 
     async def _find(
-        self, request: pb.SearchRequest, encoded: encoder_service_pb2.EncodeTextsResponse | None, stages: Stages
+        self,
+        request: pb.SearchRequest,
+        encoded: encoder_service_pb2.EncodeTextsResponse | None,
+        release_id: str,
+        stages: Stages,
     ) -> list[retrieval_service_pb2.ScoredProduct]:
         wanted = retrieval_service_pb2.SearchProductsRequest(
             vector=encoded.vectors[0].components if encoded else b"",
@@ -92,6 +104,7 @@ class Search:
             query=request.query.strip(),
             filter=narrowed(request.filter, request.context.category),
             limit=REACHABLE,
+            release_id=release_id,
         )
         with remote_errors("retrieval"):
             response = await self._stubs.retrieval.SearchProducts(wanted)
@@ -102,22 +115,23 @@ class Search:
     async def _order(
         self,
         request: pb.SearchRequest,
-        features: profile_features_pb2.ProfileFeatures | None,
+        order: ranking_service_pb2.RankRequest,
         found: Sequence[retrieval_service_pb2.ScoredProduct],
-        time_s: int,
         stages: Stages,
     ) -> list[Ranked]:
+        """`order` holds the person, the moment and the release."""
         plain = [_ranked(item) for item in found]
-        if features is None or not found or not request.query.strip():
+        if not order.HasField("profile") or not found or not request.query.strip():
             return plain
         best = max(item.score for item in found) or 1.0
         wanted = ranking_service_pb2.RankRequest(
-            profile=features,
+            profile=order.profile,
             candidates=_columns(found),
             limit=min(len(found), REACHABLE),
             diversity=0.0,
             explain=request.explain,
-            rank_time=Timestamp(seconds=time_s),
+            rank_time=order.rank_time,
+            release_id=order.release_id,
             query_scores=[item.score / best for item in found],
         )
         response = await stages.run(

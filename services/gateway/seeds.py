@@ -23,6 +23,8 @@ BROWSE_WEIGHTS = {
 }
 CONTEXT_PRODUCT_WEIGHT, CART_WEIGHT = 4.0, 2.0
 CONTENT_SEEDS, CATEGORIES, MOST_SEEDS = 8, 10, 2000
+# As many as behaviour models read.
+BEHAVIOUR_ROWS = 200
 
 Placement = recommendation_service_pb2.Placement
 Features = profile_features_pb2.ProfileFeatures
@@ -80,6 +82,31 @@ def build_seeds(
         weights[product_id] = weights.get(product_id, 0.0) + emphasis * weight
         content[product_id] = content.get(product_id, 0.0) + emphasis * weight
     return _assemble(weights, content, purchased, categories)
+
+
+@dataclass(frozen=True, slots=True)
+class BehaviourRows:
+    """What a person did with products, in columns, oldest first."""
+
+    product_ids: tuple[str, ...]
+    kinds: tuple[int, ...]
+    times_s: tuple[int, ...]
+
+
+def behaviour_rows(features: Features | None) -> BehaviourRows | None:
+    """The latest purchases and interactions in one sequence; None when there are none."""
+    if features is None:
+        return None
+    bought, recent = features.purchases, features.recent
+    latest = range(max(0, len(bought.product_indexes) - BEHAVIOUR_ROWS), len(bought.product_indexes))
+    purchase = user_event_pb2.USER_EVENT_TYPE_PURCHASE
+    rows = [(bought.purchase_times_s[row], purchase, bought.product_ids[bought.product_indexes[row]]) for row in latest]
+    rows += zip(recent.event_times_s, recent.event_types, recent.product_ids, strict=True)
+    if not rows:
+        return None
+    rows = sorted(rows, key=lambda row: row[0])[-BEHAVIOUR_ROWS:]
+    times_s, kinds, product_ids = zip(*rows, strict=True)
+    return BehaviourRows(product_ids, kinds, times_s)
 
 
 def _assemble(

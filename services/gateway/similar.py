@@ -10,8 +10,8 @@ from mercato.retrieval.v1 import retrieval_service_pb2
 
 from services.gateway.answers import Answerer, Ranked
 from services.gateway.hydration import Hydrator, matches
-from services.gateway.lists import ListKeeper
 from services.gateway.recommend import DEFAULT_SIZE, LARGEST_SIZE, SPARE
+from services.gateway.releases import ReleaseChooser
 from services.gateway.stages import Stages
 from services.gateway.stubs import Stubs
 from shared.context.request import current_tenant, use_deadline
@@ -23,21 +23,24 @@ RETRIEVAL_SHARE, CATALOG_SHARE = 0.6, 0.3
 class SimilarProducts:
     """The pipeline."""
 
-    def __init__(self, stubs: Stubs, hydrator: Hydrator, lists: ListKeeper, answerer: Answerer, seconds: float) -> None:
+    def __init__(
+        self, stubs: Stubs, hydrator: Hydrator, releases: ReleaseChooser, answerer: Answerer, seconds: float
+    ) -> None:
         self._stubs = stubs
         self._hydrator = hydrator
-        self._lists = lists
+        self._releases = releases
         self._answerer = answerer
         self._seconds = seconds
 
     async def __call__(self, request: pb.SimilarProductsRequest) -> pb.SimilarProductsResponse:
         """Answers. Raises NotFound (the product), Unavailable (neither vectors nor lists)."""
         size, stages = min(request.page_size or DEFAULT_SIZE, LARGEST_SIZE), Stages()
+        release_id = self._releases.choose(current_tenant(), request.user_id or request.visitor_id).release_id
         with use_deadline(self._seconds):
-            found = await self._find(request, size, stages)
+            found = await self._find(request, size, release_id, stages)
             ranked = [_ranked(item) for item in found.products] if found is not None else []
             if found is None:
-                ranked = self._from_lists(request.product_id)
+                ranked = self._from_lists(request.product_id, release_id)
             ids = [request.product_id, *(item.product_id for item in ranked[: size + SPARE])]
             products = await self._hydrator.read(ids, stages, self._seconds * CATALOG_SHARE)
         origin = products.get(request.product_id)
@@ -46,14 +49,14 @@ class SimilarProducts:
         if found is None and not ranked:
             raise Unavailable("retrieval")
         results = _page(ranked, products, origin, request.filter)[:size]
-        token = self._answerer.token("similar", "", [result.product.product_id for result in results])
+        token = self._answerer.token("similar", release_id, [result.product.product_id for result in results])
         return pb.SimilarProductsResponse(results=results, attribution_token=token, missing_stages=stages.missing)
 
     async def _find(
-        self, request: pb.SimilarProductsRequest, size: int, stages: Stages
+        self, request: pb.SimilarProductsRequest, size: int, release_id: str, stages: Stages
     ) -> retrieval_service_pb2.SimilarProductsResponse | None:
         wanted = retrieval_service_pb2.SimilarProductsRequest(
-            product_id=request.product_id, filter=request.filter, limit=size + SPARE
+            product_id=request.product_id, filter=request.filter, limit=size + SPARE, release_id=release_id
         )
         found = await stages.run(
             recommendation_pb2.STAGE_RETRIEVAL,
@@ -64,8 +67,8 @@ class SimilarProducts:
             stages.note(recommendation_pb2.STAGE_VECTOR_INDEX, failed.cause)
         return found
 
-    def _from_lists(self, product_id: str) -> list[Ranked]:
-        neighbours = self._lists.of(current_tenant()).neighbours.get(product_id, ())
+    def _from_lists(self, product_id: str, release_id: str) -> list[Ranked]:
+        neighbours = self._releases.lists(current_tenant(), release_id).neighbours.get(product_id, ())
         channel = recommendation_pb2.CHANNEL_BOUGHT_TOGETHER
         return [Ranked.simple(neighbour, channel, weight) for neighbour, weight in neighbours]
 

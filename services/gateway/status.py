@@ -25,11 +25,11 @@ CHECK_SECONDS = 1.5
 DEPENDENCIES = {
     "catalog": ("postgres", "encoder", "retrieval"),
     "profile": ("postgres", "catalog"),
-    "encoder": ("triton",),
+    "encoder": ("triton", "trainer"),
     "retrieval": ("milvus", "trainer"),
-    "ranking": ("trainer",),
+    "ranking": ("trainer", "triton"),
     "support": ("postgres", "encoder", "retrieval"),
-    "trainer": ("postgres", "profile", "catalog"),
+    "trainer": ("postgres", "profile", "catalog", "retrieval"),
 }
 """What each service says of its dependencies, as `dependency:<name>` in its health service."""
 

@@ -24,12 +24,13 @@ from mercato.gateway.v1 import (
 
 from services.gateway.answers import Answerer
 from services.gateway.api_keys import ApiKeyFile
-from services.gateway.attribution import TokenSigner, load_key
+from services.gateway.attribution import load_key
 from services.gateway.authentication import AuthenticationInterceptor
 from services.gateway.hydration import Hydrator
 from services.gateway.ingest import WriteEvents
-from services.gateway.lists import ListKeeper
+from services.gateway.lists import ReleaseLists, read_lists
 from services.gateway.recommend import Recommend
+from services.gateway.releases import ReleaseChooser
 from services.gateway.search import Search
 from services.gateway.servicers.answers import RecommendationServicer, SearchServicer
 from services.gateway.servicers.operations import OperationsServicer
@@ -40,7 +41,9 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.similar import SimilarProducts
 from services.gateway.status import Status
 from services.gateway.stubs import SERVICES, Stubs, open_stubs
+from shared.attribution.token import TokenSigner
 from shared.client.channel import channel_check
+from shared.release.follower import ReleaseFollower
 from shared.server.parts import ServiceParts, Servicer
 
 
@@ -49,22 +52,23 @@ async def build(settings: GatewaySettings) -> AsyncIterator[ServiceParts]:
     """Opens channels to all services and yields what is served."""
     addresses = {name: str(getattr(settings, f"{name}_address")) for name in SERVICES}
     async with open_stubs(addresses) as stubs:
-        lists = ListKeeper(stubs.trainer)
+        lists: ReleaseFollower[ReleaseLists] = ReleaseFollower(stubs.channels["trainer"], read_lists)
+        releases = ReleaseChooser(stubs, lists)
         yield ServiceParts(
             name="gateway",
-            servicers=_servicers(settings, stubs, lists),
+            servicers=_servicers(settings, stubs, releases),
             dependencies={name: channel_check(stubs.channels[name], name) for name in SERVICES},
-            background=(lists.run,),
+            background=(lists.run, releases.run),
             extra_interceptors=(AuthenticationInterceptor(ApiKeyFile(settings.api_keys_file)),),
         )
 
 
-def _servicers(settings: GatewaySettings, stubs: Stubs, lists: ListKeeper) -> tuple[Servicer, ...]:
+def _servicers(settings: GatewaySettings, stubs: Stubs, releases: ReleaseChooser) -> tuple[Servicer, ...]:
     signer = TokenSigner(load_key(settings.token_key, settings.data))
     answerer, hydrator = Answerer(signer), Hydrator(stubs.catalog, settings.remembered_products)
-    recommend = Recommend(stubs, hydrator, lists, answerer, settings.recommend_seconds)
-    similar = SimilarProducts(stubs, hydrator, lists, answerer, settings.search_seconds)
-    search = Search(stubs, hydrator, answerer, settings.search_seconds)
+    recommend = Recommend(stubs, hydrator, releases, answerer, settings.recommend_seconds)
+    similar = SimilarProducts(stubs, hydrator, releases, answerer, settings.search_seconds)
+    search = Search(stubs, hydrator, releases, answerer, settings.search_seconds)
     return (
         Servicer(
             product_service_pb2.DESCRIPTOR.services_by_name["ProductService"],

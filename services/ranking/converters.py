@@ -11,8 +11,10 @@ from mercato.profile.v1 import profile_features_pb2
 from mercato.ranking.v1 import ranking_service_pb2 as pb
 from mercato.retrieval.v1 import candidates_pb2
 
-from services.ranking.domain import Candidates, History, Longs, Placement, RankCommand, RankedCandidate
+from services.ranking.domain import Placement, RankCommand, RankedCandidate
 from services.ranking.errors import UnequalColumns, UnknownName
+from services.ranking.rank import Ranking
+from shared.features.columns import Candidates, Doubles, History, Longs
 
 COLUMNS = (
     "category_indexes",
@@ -49,6 +51,7 @@ def command_from_proto(request: pb.RankRequest) -> RankCommand:
         excluded=frozenset([*request.excluded_product_ids, *context.cart_product_ids, *present]),
         only_new=request.exclude_purchased,
         seed_product_ids=request.seed_product_ids,
+        release_id=request.release_id,
     )
 
 
@@ -59,8 +62,10 @@ def candidates_from_proto(message: candidates_pb2.CandidateColumns, query_scores
         found = len(getattr(message, name))
         if found != count:
             raise UnequalColumns(name, found, count)
-    if query_scores and len(query_scores) != count:
-        raise UnequalColumns("query_scores", len(query_scores), count)
+    optional = {name: getattr(message, name) for name in ("behaviour_scores", "prices")}
+    for name, column in {**optional, "query_scores": query_scores}.items():
+        if column and len(column) != count:
+            raise UnequalColumns(name, len(column), count)
     return Candidates(
         product_ids=tuple(message.product_ids),
         category_names=tuple(message.category_names),
@@ -72,8 +77,15 @@ def candidates_from_proto(message: candidates_pb2.CandidateColumns, query_scores
         neighbour_seeds=np.array(message.neighbour_seeds, dtype=np.int64),
         content_scores=np.array(message.content_scores, dtype=np.float64),
         publish_times_s=np.array(message.publish_times_s, dtype=np.int64),
-        query_scores=np.array(query_scores, dtype=np.float64) if query_scores else None,
+        query_scores=_optional(query_scores),
+        behaviour_scores=_optional(message.behaviour_scores),
+        prices=_optional(message.prices),
     )
+
+
+def _optional(column: Sequence[float]) -> Doubles | None:
+    """None for an empty column: it is not known of any."""
+    return np.array(column, dtype=np.float64) if column else None
 
 
 def history_from_proto(message: profile_features_pb2.ProfileFeatures) -> History:
@@ -91,6 +103,16 @@ def history_from_proto(message: profile_features_pb2.ProfileFeatures) -> History
         times_s=np.array(purchases.purchase_times_s, dtype=np.int64),
         baskets=np.array(purchases.basket_indexes, dtype=np.int64),
         browsed=browsed,
+    )
+
+
+def ranking_to_proto(ranking: Ranking) -> pb.RankResponse:
+    """Writes an order."""
+    return pb.RankResponse(
+        products=[ranked_to_proto(item) for item in ranking.products],
+        release_id=ranking.release_id,
+        orderer=pb.ORDERER_LEARNED if ranking.learned else pb.ORDERER_BLEND,
+        fallback_cause=ranking.fallback_cause,
     )
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.ranking.domain import Candidates, Doubles, Longs, Placement
+from services.ranking.domain import Placement
+from shared.features.columns import Candidates, Doubles, Longs
 from shared.naming.category_path import parent_of
 
 SAME_LEAF, SAME_PARENT, SAME_BRAND = 1.0, 0.4, 0.3

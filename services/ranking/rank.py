@@ -3,57 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from services.ranking import blend, diversity, rules
-from services.ranking.domain import Contribution, Doubles, Longs, RankCommand, RankedCandidate
-from services.ranking.person import person_of
-from services.ranking.ports import StatisticsSource
+from services.ranking import diversity, rules
+from services.ranking.domain import Contribution, RankCommand, RankedCandidate
+from services.ranking.learned import Learned
+from services.ranking.ports import LearnedRanker, RankingReleases
 from services.ranking.reasons import Reasoner
+from shared.errors.base import MercatoError
+from shared.features import blend
+from shared.features.blend import Scored
+from shared.features.columns import Doubles, Longs
+from shared.features.joined import Columns, join
+from shared.telemetry.metrics import counter
+
+ORDERED = counter("ranking_orders_total", "Lists by what ordered them.", ("orderer",))
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """An order, and how it came about."""
+
+    products: list[RankedCandidate]
+    release_id: str
+    """Empty: none was used."""
+    learned: bool
+    """Whether the release's ranker made the order."""
+    fallback_cause: str = ""
 
 
 class Rank:
-    """Scores, filters, spreads and explains. Pure computation: it never waits."""
+    """Scores, filters, spreads and explains."""
 
-    def __init__(self, statistics: StatisticsSource) -> None:
-        self._statistics = statistics
+    def __init__(self, releases: RankingReleases, learned: Learned) -> None:
+        self._releases = releases
+        self._learned = learned
 
-    def __call__(self, tenant: str, command: RankCommand) -> tuple[list[RankedCandidate], str]:
-        """Returns the order and the release whose statistics were used (empty: none)."""
-        statistics = self._statistics.of(tenant)
-        person = person_of(command.history, command.now_s)
-        scored = blend.score(command.candidates, statistics, person, command.history, command.now_s)
-        order = self._order(command, scored)
-        reasoner = Reasoner(scored, command.seed_product_ids)
-        ranked = [self._explained(scored, reasoner, index, explain=command.explain) for index in order]
-        return ranked, statistics.release_id if statistics is not None else ""
+    async def __call__(self, tenant: str, command: RankCommand) -> Ranking:
+        """Orders by the release's ranker; by the blend where there is none, where it fails, and in a search."""
+        release = self._releases.of(tenant, command.release_id)
+        statistics = release.statistics if release is not None else None
+        columns = join(command.candidates, statistics, command.history, command.now_s)
+        ranker = release.ranker if release is not None and command.candidates.query_scores is None else None
+        shown, cause = np.flatnonzero(rules.allowed(command, columns.known)), ""
+        release_id = statistics.release_id if statistics is not None else ""
+        if ranker is not None:
+            try:
+                return Ranking(await self._by_ranker(ranker, columns, command, shown), release_id, learned=True)
+            except MercatoError as error:
+                cause = str(error)
+        scored = blend.score(columns)
+        ORDERED.labels("blend" if ranker is None else "fallback").inc()
+        return Ranking(_described(scored, command, _order(command, scored, shown)), release_id, False, cause)
 
-    @staticmethod
-    def _order(command: RankCommand, scored: blend.Scored) -> list[int]:
-        candidates = command.candidates
-        shown = np.flatnonzero(rules.allowed(command, scored.columns.known))
-        wanted = diversity.DEFAULTS[command.placement] if command.diversity is None else command.diversity
-        order = _head(scored.scores, shown, candidates.product_ids, diversity.CONSIDERED * command.limit)
-        taken: list[int] = diversity.spread(scored.scores, order, candidates, command.limit, wanted).tolist()
-        return taken
+    async def _by_ranker(
+        self, ranker: LearnedRanker, columns: Columns, command: RankCommand, shown: Longs
+    ) -> list[RankedCandidate]:
+        scored, features = await self._learned.score(ranker, columns, shown)
+        order = _order(command, scored, shown)
+        scored = await self._learned.explain(ranker, scored, features, np.array(order, np.int64))
+        ORDERED.labels("learned").inc()
+        return _described(scored, command, order)
 
-    @staticmethod
-    def _explained(scored: blend.Scored, reasoner: Reasoner, index: int, *, explain: bool) -> RankedCandidate:
-        reason = reasoner.reason(index)
-        contributions: tuple[Contribution, ...] = ()
-        if explain:
-            parts = [
-                Contribution(
-                    name, float(scored.values[name][index]) if name in scored.values else 1.0, float(part[index])
-                )
-                for name, part in scored.contributions.items()
-                if part[index] != 0.0
-            ]
-            contributions = tuple(sorted(parts, key=lambda item: -abs(item.contribution)))
-        product_id = scored.columns.candidates.product_ids[index]
-        channel = reasoner.channel(index, reason)
-        return RankedCandidate(product_id, float(scored.scores[index]), channel, reason, contributions)
+
+def _order(command: RankCommand, scored: Scored, shown: Longs) -> list[int]:
+    candidates = command.candidates
+    wanted = diversity.DEFAULTS[command.placement] if command.diversity is None else command.diversity
+    order = _head(scored.scores, shown, candidates.product_ids, diversity.CONSIDERED * command.limit)
+    taken: list[int] = diversity.spread(scored.scores, order, candidates, command.limit, wanted).tolist()
+    return taken
+
+
+def _described(scored: Scored, command: RankCommand, order: Sequence[int]) -> list[RankedCandidate]:
+    reasoner = Reasoner(scored, command.seed_product_ids)
+    return [_explained(scored, reasoner, index, explain=command.explain) for index in order]
+
+
+def _explained(scored: Scored, reasoner: Reasoner, index: int, *, explain: bool) -> RankedCandidate:
+    reason = reasoner.reason(index)
+    contributions: tuple[Contribution, ...] = ()
+    if explain:
+        parts = [
+            Contribution(name, float(scored.values[name][index]) if name in scored.values else 1.0, float(part[index]))
+            for name, part in scored.contributions.items()
+            if part[index] != 0.0
+        ]
+        contributions = tuple(sorted(parts, key=lambda item: -abs(item.contribution)))
+    product_id = scored.columns.candidates.product_ids[index]
+    channel = reasoner.channel(index, reason)
+    return RankedCandidate(product_id, float(scored.scores[index]), channel, reason, contributions)
 
 
 def _head(scores: Doubles, shown: Longs, product_ids: Sequence[str], count: int) -> Longs:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.ranking.blend import Scored
-from services.ranking.domain import Channel, Reason, ReasonCode
-from services.ranking.person import Person
+from services.ranking.domain import Reason, ReasonCode
+from shared.features.blend import Scored
+from shared.features.columns import Channel
 from shared.naming.category_path import leaf_of
 
 DUE = 0.7
@@ -27,6 +27,14 @@ _BY_FEATURE = {
     "cold_content": ReasonCode.SIMILAR,
     "freshness": ReasonCode.NEW,
     "query": ReasonCode.MATCHES_QUERY,
+    # Groups of the learned ranker's features.
+    "buy again": ReasonCode.BOUGHT_OFTEN,
+    "bought together": ReasonCode.BOUGHT_TOGETHER,
+    "behaviour": ReasonCode.CHOSEN_NEXT,
+    "interest": ReasonCode.MATCHES_INTEREST,
+    "popularity": ReasonCode.POPULAR,
+    "content": ReasonCode.SIMILAR,
+    "new": ReasonCode.NEW,
 }
 _CHANNELS = {
     ReasonCode.BUY_AGAIN_DUE: Channel.BUY_AGAIN,
@@ -38,6 +46,7 @@ _CHANNELS = {
     ReasonCode.NEW: Channel.NEW,
     ReasonCode.POPULAR: Channel.POPULAR,
     ReasonCode.MATCHES_QUERY: Channel.SEMANTIC,
+    ReasonCode.CHOSEN_NEXT: Channel.BEHAVIOUR,
 }
 
 
@@ -46,14 +55,14 @@ class Reasoner:
 
     def __init__(self, scored: Scored, seeds: Sequence[str]) -> None:
         self._scored = scored
-        self._person: Person | None = scored.columns.person
+        self._pairs = scored.columns.people.pairs
         self._seeds = seeds
         self._parts = [(name, part) for name, part in scored.contributions.items() if name in _BY_FEATURE]
 
     def reason(self, index: int) -> Reason:
         """The reason of one candidate: bought before says so; otherwise the largest contribution decides."""
         own = int(self._scored.columns.own[index])
-        if own >= 0 and self._person is not None and self._scored.columns.candidates.query_scores is None:
+        if own >= 0 and self._scored.columns.candidates.query_scores is None:
             return self._own(own)
         code = self._strongest(index)
         if code is ReasonCode.BOUGHT_TOGETHER:
@@ -69,16 +78,16 @@ class Reasoner:
         return next(channel for channel in Channel if mask >> channel & 1) if mask >> 1 else fitting
 
     def _own(self, own: int) -> Reason:
-        assert self._person is not None
-        count, last = int(self._person.counts[own]), round(float(self._person.last_days[own]))
+        count, last_days = int(self._pairs.counts[own]), float(self._pairs.last_days[own])
         if count >= LEAST_FOR_INTERVAL:
-            every = float(self._person.span_days[own]) / (count - 1)
-            if every >= 1.0 and self._person.last_days[own] >= DUE * every:
-                text = f"You buy this about every {_days(round(every))}; the last time was {_ago(last)}"
+            every = float(self._pairs.span_days[own]) / (count - 1)
+            if every >= 1.0 and last_days >= DUE * every:
+                text = f"You buy this about every {_days(round(every))}; the last time was {_ago(round(last_days))}"
                 return Reason(ReasonCode.BUY_AGAIN_DUE, text)
         if count > 1:
-            return Reason(ReasonCode.BOUGHT_OFTEN, f"You bought this {count} times; the last time was {_ago(last)}")
-        return Reason(ReasonCode.BOUGHT_OFTEN, f"You bought this {_ago(last)}")
+            text = f"You bought this {count} times; the last time was {_ago(round(last_days))}"
+            return Reason(ReasonCode.BOUGHT_OFTEN, text)
+        return Reason(ReasonCode.BOUGHT_OFTEN, f"You bought this {_ago(round(last_days))}")
 
     def _strongest(self, index: int) -> ReasonCode:
         best, code = 0.0, ReasonCode.POPULAR
@@ -103,6 +112,7 @@ class Reasoner:
             ReasonCode.NEW: "New in the shop",
             ReasonCode.SIMILAR: "Similar to what you looked at lately",
             ReasonCode.MATCHES_QUERY: "Matches your search",
+            ReasonCode.CHOSEN_NEXT: "Often chosen next by people who did the same",
         }.get(code, f"Popular{place}")
 
 

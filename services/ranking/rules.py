@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.ranking.domain import Mask, Placement, RankCommand
+from services.ranking.domain import Placement, RankCommand
+from shared.features.columns import Mask
 
 
 def allowed(command: RankCommand, bought: Mask) -> Mask:

@@ -109,7 +109,20 @@ def candidate_request_from_proto(message: pb.FindCandidatesRequest) -> Candidate
         channels=_channels(message.channels),
         channel_size=size,
         buy_again_size=limit_of(message.buy_again_size, size, LARGEST_CHANNEL_SIZE),
+        release_id=message.release_id,
+        user_vector=_user_vector(message.user_vector),
     )
+
+
+def _user_vector(content: bytes) -> Vector:
+    """Reads a person's vector; of any length: one of another release scores nothing. Raises InvalidArgument."""
+    if len(content) % 4:
+        description = f"must hold 32-bit floats, but has {len(content)} bytes"
+        raise InvalidArgument([Violation("user_vector", description, "retrieval.user_vector")])
+    vector: Vector = np.frombuffer(content, "<f4").astype(np.float32)
+    if not np.isfinite(vector).all():
+        raise InvalidArgument([Violation("user_vector", "must hold finite numbers", "retrieval.user_vector")])
+    return vector
 
 
 def seeds_from_proto(message: candidates_pb2.Seeds) -> Seeds:
@@ -144,6 +157,8 @@ def candidates_to_proto(found: FoundCandidates) -> pb.FindCandidatesResponse:
         category_indexes=path_indexes.tolist(),
         brand_names=chosen(table.brands.values, brands),
         brand_indexes=brand_indexes.tolist(),
+        behaviour_scores=found.behaviour_scores.tolist(),
+        prices=(np.maximum(table.prices[rows], 0) / 1e6).tolist(),
     )
     return pb.FindCandidatesResponse(
         candidates=columns, failed_channels=failed_to_proto(found.failed), release_id=found.release_id

@@ -18,6 +18,7 @@ from services.retrieval.domain.candidates import (
     Seeds,
     bought_together,
     buy_again,
+    by_behaviour,
     from_order,
     merge,
     popular_in_categories,
@@ -29,15 +30,15 @@ from services.retrieval.domain.release import ReleaseLists, score_neighbours
 from services.retrieval.domain.shelf import Shelf
 from services.retrieval.domain.table import ProductTable
 from services.retrieval.domain.vectors import weighted_mean
-from services.retrieval.follow_releases import Releases
 from services.retrieval.indexes import Indexes
 from services.retrieval.nearest import CHANNEL_FAILURES, CHANNEL_SECONDS, CHANNEL_SIZE, Nearest, limited
+from services.retrieval.ports import Releases
 from shared.errors.base import MercatoError, Unavailable
 
 Rows = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
-LEARNT = frozenset({Channel.BOUGHT_TOGETHER, Channel.TRENDING, Channel.POPULAR_IN_CATEGORY})
+LEARNT = frozenset({Channel.BOUGHT_TOGETHER, Channel.BEHAVIOUR, Channel.TRENDING, Channel.POPULAR_IN_CATEGORY})
 """Channels that need a release; without one, POPULAR brings the newest."""
 
 
@@ -61,6 +62,10 @@ class CandidateRequest:
     channels: Sequence[Channel] = DEFAULT_CHANNELS
     channel_size: int = 200
     buy_again_size: int = 200
+    release_id: str = ""
+    """Empty: the current one."""
+    user_vector: Floats = field(default_factory=lambda: np.empty(0, np.float32))
+    """By the behaviour model of the release; empty: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,8 @@ class FoundCandidates:
     neighbour_scores: Floats
     neighbour_seeds: npt.NDArray[np.int32]
     content_scores: Floats
+    behaviour_scores: Floats
+    """Empty when there is no user vector."""
     failed: list[FailedChannel] = field(default_factory=list)
     release_id: str = ""
 
@@ -88,7 +95,7 @@ class FindCandidates:
     async def __call__(self, tenant: str, request: CandidateRequest) -> FoundCandidates:
         """Raises Unavailable when no channel could answer."""
         index = (await self._indexes.of(tenant)).active
-        lists = self._releases.of(tenant)
+        lists = self._releases.of(tenant, request.release_id)
         if index is None:
             return _nothing(lists)
         search = _Search(index, lists, index.shelf(lists, self._policy.new_days), request)
@@ -150,6 +157,7 @@ class _Search:
         self._neighbours = score_neighbours(lists, seeds.product_ids, seeds.weights) if lists is not None else None
         none = np.zeros(len(self.allowed), np.float32)
         self._scores = shelf.by_row(self._neighbours.scores) if self._neighbours is not None else none
+        self._behaviour = shelf.behaviour_scores(request.user_vector) if len(request.user_vector) else none
 
     def wants(self, channel: Channel) -> bool:
         return channel in self._brought
@@ -191,6 +199,7 @@ class _Search:
             neighbour_scores=self._scores[rows],
             neighbour_seeds=self._strongest_seeds(rows),
             content_scores=self._content_scores(rows, mean, size),
+            behaviour_scores=self._behaviour[rows] if len(self.request.user_vector) else np.empty(0, np.float32),
             failed=self._failed,
             release_id=self._lists.release_id if self._lists else "",
         )
@@ -203,9 +212,20 @@ class _Search:
             return buy_again(self._seed_rows[own], weights, allowed, self.request.buy_again_size)
         if channel is Channel.BOUGHT_TOGETHER:
             return bought_together(self._scores, allowed, size)
+        if channel is Channel.BEHAVIOUR:
+            return self._expected_next()
         if channel is Channel.POPULAR_IN_CATEGORY:
             return popular_in_categories(self._shelf, self.request.categories, allowed, size)
         return from_order(channel, self._shelf, allowed, size)
+
+    def _expected_next(self) -> Rows:
+        """Nothing without a person's vector: then the model expects nothing."""
+        if not len(self.request.user_vector):
+            return np.empty(0, np.int64)
+        rows = np.arange(self._shelf.size)
+        return by_behaviour(
+            self._behaviour, rows[self._shelf.has_vector(rows)], self.allowed, self.request.channel_size
+        )
 
     def _strongest_seeds(self, rows: Rows) -> npt.NDArray[np.int32]:
         if self._neighbours is None:
@@ -229,4 +249,4 @@ def _nothing(lists: ReleaseLists | None) -> FoundCandidates:
     failed = [FailedChannel(Channel.SIMILAR_TO_RECENT, "there is no index yet")]
     table = ProductTable(1, 0)
     release_id = lists.release_id if lists else ""
-    return FoundCandidates(table, empty, floats, np.empty(0, np.int32), floats, failed, release_id)
+    return FoundCandidates(table, empty, floats, np.empty(0, np.int32), floats, floats, failed, release_id)

@@ -66,6 +66,10 @@ class Indexes:
                 raise Unavailable("milvus", metadata={"detail": "the indexes are not loaded yet"}) from None
         return self._tenants.setdefault(tenant, TenantIndexes())
 
+    def tenants(self) -> list[str]:
+        """Tenants with an index."""
+        return list(self._tenants)
+
     async def named(self, tenant: str, name: str) -> LiveIndex:
         """A tenant's index by name. Raises IndexNotFound."""
         for index in (await self.of(tenant)).all():

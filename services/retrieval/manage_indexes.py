@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
 
 from services.retrieval.domain.index import LiveIndex
 from services.retrieval.errors import IndexNotFound
-from services.retrieval.follow_releases import Releases
 from services.retrieval.indexes import Indexes
+from services.retrieval.ports import Releases
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,16 @@ class IndexState:
     products: int
     building: str
     release_id: str
+    release_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VectorPage:
+    """Vectors of some products `[N, D]`."""
+
+    product_ids: tuple[str, ...]
+    vectors: npt.NDArray[np.float32]
+    model_release: str
 
 
 class ManageIndexes:
@@ -63,14 +77,26 @@ class ManageIndexes:
     async def state(self, tenant: str) -> IndexState:
         """Says which indexes there are. Raises Unavailable while they are not known."""
         held = await self._indexes.of(tenant)
-        lists = self._releases.of(tenant)
         return IndexState(
             active=held.active.info.name if held.active else "",
             model_release=held.active.info.model_release if held.active else "",
             products=len(held.active.table) if held.active else 0,
             building=held.building.info.name if held.building else "",
-            release_id=lists.release_id if lists else "",
+            release_id=self._releases.current(tenant),
+            release_ids=tuple(self._releases.held(tenant)),
         )
+
+    async def read_vectors(self, tenant: str) -> AsyncIterator[VectorPage]:
+        """Yields the vectors of all products of the active index. Raises IndexNotFound, Unavailable."""
+        index = (await self._indexes.of(tenant)).active
+        if index is None:
+            raise IndexNotFound("")
+        async for page in self._indexes.port.scan(index.info, vectors=True):
+            kept = [item for item in page if item.vector is not None]
+            if kept:
+                vectors = np.stack([item.vector for item in kept if item.vector is not None])
+                ids = tuple(item.product.product_id for item in kept)
+                yield VectorPage(ids, vectors, index.info.model_release)
 
     async def _create(self, tenant: str, model_release: str, dimension: int) -> LiveIndex:
         numbers = [index.info.number for index in (await self._indexes.of(tenant)).all()]

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from services.retrieval.domain.filter import ProductFilter
 from services.retrieval.domain.index import IndexInfo
 from services.retrieval.domain.product import FoundPassage, Hit, IndexedProduct, Passage, Vector
 from services.retrieval.domain.release import ReleaseLists
+
+Floats = npt.NDArray[np.float32]
 
 
 class ProductIndexes(Protocol):
@@ -82,11 +88,32 @@ class PassageIndex(Protocol):
         """Returns passages that have the words, by BM25, best first. Raises NoKeywords."""
 
 
-class ReleaseSource(Protocol):
-    """The trainer's releases. Every method raises Unavailable."""
+class Releases(Protocol):
+    """The trainer's releases as they are held. No method waits."""
 
-    def watch(self) -> AsyncIterator[tuple[str, str]]:
-        """Yields tenant and release: the current ones at first, then those that change; never ends by itself."""
+    def of(self, tenant: str, release_id: str = "") -> ReleaseLists | None:
+        """Returns the lists of a release, of the current one for an empty id; None: it is not held."""
 
-    async def read(self, tenant: str, release_id: str) -> ReleaseLists:
-        """Reads a release's lists."""
+    def current(self, tenant: str) -> str:
+        """Returns the id of the current release; empty: none is held."""
+
+    def held(self, tenant: str) -> list[str]:
+        """Returns the ids of all releases that are held."""
+
+
+@dataclass(frozen=True, slots=True)
+class BehaviourProduct:
+    """What is known of a product that nobody may have bought yet."""
+
+    product_id: str
+    category: str
+    """The whole path, joined."""
+    brand: str
+    text_vector: Vector
+
+
+class BehaviourEncoder(Protocol):
+    """Makes product vectors of a release's behaviour model."""
+
+    async def encode(self, release_id: str, products: Sequence[BehaviourProduct]) -> Floats:
+        """Returns one vector a product `[N, D]`. Raises Unavailable, FailedPrecondition (the release is not loaded)."""

@@ -17,9 +17,9 @@ from services.retrieval.domain.product import Hit, Product, Vector
 from services.retrieval.domain.release import ReleaseLists, score_neighbours
 from services.retrieval.domain.shelf import take
 from services.retrieval.errors import BadVector, ModelMismatch, ProductNotFound
-from services.retrieval.follow_releases import Releases
 from services.retrieval.indexes import Indexes
 from services.retrieval.nearest import CHANNEL_FAILURES, CHANNEL_SIZE, Nearest, limited, rows_of
+from services.retrieval.ports import Releases
 from shared.errors.base import MercatoError, Unavailable
 
 Rows = npt.NDArray[np.int64]
@@ -47,6 +47,8 @@ class SearchRequest:
     words: str = ""
     wanted: ProductFilter = EVERYTHING
     limit: int = 100
+    release_id: str = ""
+    """Empty: the current one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,9 @@ class SearchProducts:
         if mismatch is not None and not words:
             raise mismatch
         allowed = index.table.mask(request.wanted)
+        lists = self._releases.of(tenant, request.release_id)
         if request.vector is None and not words:
-            return self._best_sellers(tenant, index, allowed, request.limit)
+            return self._best_sellers(lists, index, allowed, request.limit)
         channels: dict[Channel, Awaitable[Scored]] = {}
         if request.vector is not None and mismatch is None:
             channels[Channel.SEMANTIC] = self._dense(index, request.vector, request.wanted, allowed, request.limit)
@@ -98,12 +101,14 @@ class SearchProducts:
         found, failed = await self._gather(channels)
         if mismatch is not None:
             failed.append(FailedChannel(Channel.SEMANTIC, str(mismatch)))
-        exact = self._exact(tenant, index, words, allowed) if words else []
+        exact = self._exact(lists, index, words, allowed) if words else []
         if failed and not found and not exact:
             raise Unavailable("milvus", metadata={"detail": failed[0].cause})
         return FoundProducts(_fused(index, found, exact, request.limit), failed)
 
-    async def similar(self, tenant: str, product_id: str, wanted: ProductFilter, limit: int) -> FoundProducts:
+    async def similar(
+        self, tenant: str, product_id: str, wanted: ProductFilter, limit: int, release_id: str = ""
+    ) -> FoundProducts:
         """Products like one. Raises ProductNotFound; Unavailable when no channel could answer."""
         index = (await self._indexes.of(tenant)).active
         row = index.table.row(product_id) if index is not None else None
@@ -111,7 +116,7 @@ class SearchProducts:
             raise ProductNotFound(product_id)
         allowed = index.table.mask(wanted)
         allowed[row] = False
-        neighbours = self._neighbours(self._releases.of(tenant), index, product_id, allowed, limit)
+        neighbours = self._neighbours(self._releases.of(tenant, release_id), index, product_id, allowed, limit)
         dense = self._like(index, row, wanted, allowed, limit)
         found, failed = await self._gather({Channel.SIMILAR_TO_RECENT: dense})
         if neighbours:
@@ -163,20 +168,20 @@ class SearchProducts:
                 CHANNEL_SIZE.labels(channel.name).observe(len(result))
         return found, failed
 
-    def _exact(self, tenant: str, index: LiveIndex, words: str, allowed: Bools) -> list[str]:
+    def _exact(self, lists: ReleaseLists | None, index: LiveIndex, words: str, allowed: Bools) -> list[str]:
         """The product whose id the query is, and the best sellers of the brand whose name it is."""
         table, row = index.table, index.table.row(words)
         found = [words] if row is not None and row < len(allowed) and allowed[row] else []
         named = table.brands.named(words)
         if named.any():
-            order = index.shelf(self._releases.of(tenant), self._policy.new_days).best_sellers
+            order = index.shelf(lists, self._policy.new_days).best_sellers
             order = order[order < len(allowed)]  # rows that came since `allowed` was made are not in it
             order = order[named[table.brand_numbers[order]]]
             found += [table.ids[one] for one in take(order, allowed, _MOST_OF_A_BRAND).tolist()]
         return found
 
-    def _best_sellers(self, tenant: str, index: LiveIndex, allowed: Bools, limit: int) -> FoundProducts:
-        shelf = index.shelf(self._releases.of(tenant), self._policy.new_days)
+    def _best_sellers(self, lists: ReleaseLists | None, index: LiveIndex, allowed: Bools, limit: int) -> FoundProducts:
+        shelf = index.shelf(lists, self._policy.new_days)
         rows = take(shelf.best_sellers, allowed, limit)
         scores = fuse([[index.table.ids[row] for row in rows.tolist()]])
         found = [

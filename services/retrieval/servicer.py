@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +71,19 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
             product_count=state.products,
             building_index=state.building,
             release_id=state.release_id,
+            release_ids=state.release_ids,
         )
+
+    async def ReadProductVectors(
+        self, request: pb.ReadProductVectorsRequest, context: Context
+    ) -> AsyncIterator[pb.ReadProductVectorsResponse]:
+        async for page in self._use.manage.read_vectors(current_tenant()):
+            yield pb.ReadProductVectorsResponse(
+                product_ids=page.product_ids,
+                vectors=page.vectors.astype("<f4").tobytes(),
+                dimension=page.vectors.shape[1],
+                model_release=page.model_release,
+            )
 
     async def FindCandidates(self, request: pb.FindCandidatesRequest, context: Context) -> pb.FindCandidatesResponse:
         found = await self._use.find(current_tenant(), converters.candidate_request_from_proto(request))
@@ -83,6 +96,7 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
             words=request.query,
             wanted=converters.filter_from_proto(request.filter),
             limit=converters.limit_of(request.limit, DEFAULT_RESULTS, MOST_RESULTS),
+            release_id=request.release_id,
         )
         found = await self._use.products.search(current_tenant(), asked)
         products = [converters.found_to_proto(one) for one in found.products]
@@ -91,7 +105,9 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
     async def SimilarProducts(self, request: pb.SimilarProductsRequest, context: Context) -> pb.SimilarProductsResponse:
         wanted = converters.filter_from_proto(request.filter)
         limit = converters.limit_of(request.limit, DEFAULT_RESULTS, MOST_RESULTS)
-        found = await self._use.products.similar(current_tenant(), request.product_id, wanted, limit)
+        found = await self._use.products.similar(
+            current_tenant(), request.product_id, wanted, limit, request.release_id
+        )
         products = [converters.found_to_proto(one) for one in found.products]
         return pb.SimilarProductsResponse(products=products, failed_channels=converters.failed_to_proto(found.failed))
 

@@ -16,6 +16,7 @@ class RetrievalSettings(ServiceSettings):
 
     milvus_uri: str = milvus_uri_field()
     trainer_address: str = address_field("trainer")
+    encoder_address: str = address_field("encoder")
 
     milvus_token: SecretStr = SecretStr("")
     """`user:password` or a token of the Milvus server. Empty: none."""
@@ -45,6 +46,8 @@ class RetrievalSettings(ServiceSettings):
     """Where a filter leaves at most this many products and vectors are in memory, all of them are compared here;
     otherwise Milvus searches with the filter pushed down. 50,000 x 384 take 5 to 8 ms. 0: always Milvus."""
 
+    behaviour_seconds: float = Field(5.0, gt=0)
+    """How often products are looked for that have no vector of a release's behaviour model yet."""
     content_seconds: float = Field(0.3, gt=0)
     """Longest time for the vector channel of candidates; then the others answer without it."""
     search_seconds: float = Field(2.0, gt=0)

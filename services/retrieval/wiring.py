@@ -8,24 +8,27 @@ from dataclasses import dataclass
 
 from mercato.retrieval.v1 import retrieval_service_pb2, retrieval_service_pb2_grpc
 
+from services.retrieval.adapters.encoder import EncoderBehaviour
 from services.retrieval.adapters.milvus.collection import Collections
 from services.retrieval.adapters.milvus.connection import MilvusConfig, MilvusConnection
 from services.retrieval.adapters.milvus.passages import MilvusPassages
 from services.retrieval.adapters.milvus.products import MilvusProducts
 from services.retrieval.adapters.milvus.schema import IndexSettings
-from services.retrieval.adapters.trainer import TrainerReleases
+from services.retrieval.adapters.trainer import read_lists
+from services.retrieval.domain.release import ReleaseLists
 from services.retrieval.find_candidates import CandidatePolicy, FindCandidates
-from services.retrieval.follow_releases import FollowReleases, Releases
 from services.retrieval.indexes import Indexes, SyncPolicy
+from services.retrieval.keep_behaviour import KeepBehaviour
 from services.retrieval.manage_indexes import ManageIndexes
 from services.retrieval.nearest import Nearest, NearestPolicy
 from services.retrieval.passages import Passages
-from services.retrieval.ports import PassageIndex, ProductIndexes
+from services.retrieval.ports import PassageIndex, ProductIndexes, Releases
 from services.retrieval.search_products import SearchPolicy, SearchProducts
 from services.retrieval.servicer import RetrievalServicer, UseCases
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.write_products import WriteProducts
 from shared.client.channel import channel_check, open_channel
+from shared.release.follower import ReleaseFollower
 from shared.server.parts import ServiceParts, Servicer
 
 DESCRIPTOR = retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"]
@@ -36,7 +39,7 @@ class Core:
     """The service without its outside systems."""
 
     indexes: Indexes
-    releases: Releases
+    nearest: Nearest
     use_cases: UseCases
 
     @property
@@ -46,10 +49,10 @@ class Core:
         return Servicer(DESCRIPTOR, add_to_server, RetrievalServicer(self.use_cases))
 
 
-def core(products: ProductIndexes, passages: PassageIndex, settings: RetrievalSettings) -> Core:
+def core(products: ProductIndexes, passages: PassageIndex, releases: Releases, settings: RetrievalSettings) -> Core:
     """Joins use cases and ports."""
     sync = SyncPolicy(settings.sync_seconds, settings.refresh_seconds, settings.vector_memory_bytes)
-    indexes, releases = Indexes(products, sync), Releases()
+    indexes = Indexes(products, sync)
     nearest = Nearest(
         indexes,
         NearestPolicy(
@@ -68,7 +71,7 @@ def core(products: ProductIndexes, passages: PassageIndex, settings: RetrievalSe
         products=SearchProducts(indexes, releases, nearest, search),
         passages=Passages(passages, settings.search_seconds),
     )
-    return Core(indexes, releases, use_cases)
+    return Core(indexes, nearest, use_cases)
 
 
 @asynccontextmanager
@@ -86,13 +89,17 @@ async def build(settings: RetrievalSettings) -> AsyncIterator[ServiceParts]:
     async with (
         MilvusConnection(config) as milvus,
         open_channel(settings.trainer_address, service="trainer") as trainer,
+        open_channel(settings.encoder_address, service="encoder") as encoder,
     ):
         collections = Collections(milvus, vectors)
-        service = core(MilvusProducts(collections), MilvusPassages(collections), settings)
-        follow = FollowReleases(TrainerReleases(trainer), service.releases)
+        releases: ReleaseFollower[ReleaseLists] = ReleaseFollower(trainer, read_lists)
+        service = core(MilvusProducts(collections), MilvusPassages(collections), releases, settings)
+        behaviour = KeepBehaviour(
+            service.indexes, releases, service.nearest, EncoderBehaviour(encoder), settings.behaviour_seconds
+        )
         yield ServiceParts(
             name="retrieval",
             servicers=(service.servicer,),
             dependencies={"milvus": milvus.check, "trainer": channel_check(trainer, "trainer")},
-            background=(service.indexes.run, follow.run, collections.keep_flushed),
+            background=(service.indexes.run, releases.run, behaviour.run, collections.keep_flushed),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.errors.base import FailedPrecondition, NotFound
+from shared.errors.base import FailedPrecondition, Internal, NotFound
 
 
 class ReleaseNotFound(NotFound):
@@ -24,3 +24,38 @@ class NothingToLearn(FailedPrecondition):
 
     def __init__(self) -> None:
         super().__init__("there are no purchases to learn from; write user events first")
+
+
+class NoWayBack(FailedPrecondition):
+    """There is no release to go back to."""
+
+    def __init__(self, release_id: str) -> None:
+        super().__init__(
+            f"there is no release to go back to from {release_id!r}: none was current before, or it was deleted",
+            metadata={"release_id": release_id},
+        )
+
+
+class AlreadyCurrent(FailedPrecondition):
+    """What is current cannot be tried beside itself."""
+
+    def __init__(self, release_id: str) -> None:
+        super().__init__(f"release {release_id!r} is the current one", metadata={"release_id": release_id})
+
+
+class NoRollout(FailedPrecondition):
+    """There is no rollout."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no rollout; start one first")
+
+
+class JobRefused(FailedPrecondition):
+    """The job cannot learn from what it was given, or this installation cannot run it."""
+
+
+class JobFailed(Internal):
+    """The training process ended without a release; its log says why."""
+
+    def __init__(self, status: int, log: str) -> None:
+        super().__init__(f"the training process ended with status {status}; see {log}")

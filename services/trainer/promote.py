@@ -8,7 +8,7 @@ from services.trainer.watch import ReleaseNotifier
 
 
 class PromoteRelease:
-    """Makes a release current, forward or back."""
+    """Makes a release current."""
 
     def __init__(self, repository: ReleaseRepository, notifier: ReleaseNotifier) -> None:
         self._repository = repository
@@ -16,6 +16,12 @@ class PromoteRelease:
 
     async def __call__(self, tenant: str, release_id: str) -> Release:
         """Promotes. Raises ReleaseNotFound, Unavailable."""
-        release = await self._repository.promote(tenant, release_id)
+        release = await self._repository.promote(tenant, release_id, "promoted")
+        self._notifier.changed()
+        return release
+
+    async def back(self, tenant: str) -> Release:
+        """Goes back to the release that the current one replaced. Raises NoWayBack, Unavailable."""
+        release = await self._repository.rollback(tenant, "rolled back")
         self._notifier.changed()
         return release

@@ -13,6 +13,7 @@ from mercato.trainer.v1 import trainer_service_pb2_grpc
 from services.trainer import converters
 from services.trainer.ports import ReleaseRepository
 from services.trainer.promote import PromoteRelease
+from services.trainer.roll_out import RollOut
 from services.trainer.train import Train
 from services.trainer.watch import WatchReleases
 from shared.context.request import current_tenant
@@ -30,6 +31,7 @@ class UseCases:
     train: Train
     promote: PromoteRelease
     watch: WatchReleases
+    roll_out: RollOut
     releases: ReleaseRepository
 
 
@@ -40,20 +42,25 @@ class TrainerServicer(trainer_service_pb2_grpc.TrainerServiceServicer):
         self._use = use_cases
 
     async def Train(self, request: pb.TrainRequest, context: Context) -> AsyncIterator[pb.TrainResponse]:
-        async for step in self._use.train(current_tenant(), keep_current=request.keep_current):
+        kind = converters.kind_from_proto(request.kind)
+        async for step in self._use.train(current_tenant(), kind, keep_current=request.keep_current):
             yield converters.progress_to_proto(step)
 
     async def GetCurrentRelease(
         self, request: pb.GetCurrentReleaseRequest, context: Context
     ) -> pb.GetCurrentReleaseResponse:
-        release = await self._use.releases.current(current_tenant())
+        release = await self._use.releases.get(current_tenant(), "")
         return pb.GetCurrentReleaseResponse(release=converters.release_to_proto(release))
 
     async def WatchReleases(
         self, request: pb.WatchReleasesRequest, context: Context
     ) -> AsyncIterator[pb.WatchReleasesResponse]:
-        async for tenant, release in self._use.watch():
-            yield pb.WatchReleasesResponse(tenant=tenant, release=converters.release_to_proto(release))
+        async for tenant, lineup in self._use.watch():
+            yield converters.lineup_to_proto(tenant, lineup)
+
+    async def GetRelease(self, request: pb.GetReleaseRequest, context: Context) -> pb.GetReleaseResponse:
+        release = await self._use.releases.get(current_tenant(), request.release_id)
+        return pb.GetReleaseResponse(release=converters.whole_release_to_proto(release))
 
     async def ListReleases(self, request: pb.ListReleasesRequest, context: Context) -> pb.ListReleasesResponse:
         size, arguments = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE), hash_arguments(request)
@@ -67,14 +74,39 @@ class TrainerServicer(trainer_service_pb2_grpc.TrainerServiceServicer):
         release = await self._use.promote(current_tenant(), request.release_id)
         return pb.PromoteReleaseResponse(release=converters.release_to_proto(release))
 
+    async def RollbackRelease(self, request: pb.RollbackReleaseRequest, context: Context) -> pb.RollbackReleaseResponse:
+        release = await self._use.promote.back(current_tenant())
+        return pb.RollbackReleaseResponse(release=converters.release_to_proto(release))
+
+    async def StartRollout(self, request: pb.StartRolloutRequest, context: Context) -> pb.StartRolloutResponse:
+        mode = converters.mode_from_proto(request.mode)
+        rollout = await self._use.roll_out.start(current_tenant(), request.release_id, mode, request.share)
+        return pb.StartRolloutResponse(rollout=converters.rollout_to_proto(rollout))
+
+    async def StopRollout(self, request: pb.StopRolloutRequest, context: Context) -> pb.StopRolloutResponse:
+        rollout = await self._use.roll_out.stop(current_tenant())
+        return pb.StopRolloutResponse(rollout=converters.rollout_to_proto(rollout))
+
+    async def GetRollout(self, request: pb.GetRolloutRequest, context: Context) -> pb.GetRolloutResponse:
+        rollout = await self._use.roll_out.latest(current_tenant())
+        return pb.GetRolloutResponse(rollout=converters.rollout_to_proto(rollout))
+
+    async def ReadArtifact(
+        self, request: pb.ReadArtifactRequest, context: Context
+    ) -> AsyncIterator[pb.ReadArtifactResponse]:
+        async for content in self._use.releases.read_artifact(current_tenant(), request.release_id, request.name):
+            yield pb.ReadArtifactResponse(content=content)
+
     async def ReadItemNeighbours(
         self, request: pb.ReadItemNeighboursRequest, context: Context
     ) -> AsyncIterator[pb.ReadItemNeighboursResponse]:
-        async for content in self._use.releases.read_table(current_tenant(), request.release_id, "neighbours"):
+        name = converters.NEIGHBOURS
+        async for content in self._use.releases.read_artifact(current_tenant(), request.release_id, name):
             yield pb.ReadItemNeighboursResponse.FromString(content)
 
     async def ReadItemStatistics(
         self, request: pb.ReadItemStatisticsRequest, context: Context
     ) -> AsyncIterator[pb.ReadItemStatisticsResponse]:
-        async for content in self._use.releases.read_table(current_tenant(), request.release_id, "statistics"):
+        name = converters.STATISTICS
+        async for content in self._use.releases.read_artifact(current_tenant(), request.release_id, name):
             yield pb.ReadItemStatisticsResponse.FromString(content)

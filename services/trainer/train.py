@@ -1,46 +1,50 @@
-"""The training job: reads purchases, computes the tables, saves and promotes a release."""
+"""Training: gathers a data set, lets a job learn from it, stores the release, promotes it when its gate is passed."""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
-from services.trainer.domain import Categories, Progress, Purchases, Release, Tables
-from services.trainer.errors import JobRunning, NothingToLearn
-from services.trainer.learning.categories import number_categories
-from services.trainer.learning.neighbours import NeighbourConfig, item_neighbours
-from services.trainer.learning.purchases import PurchaseCollector
-from services.trainer.learning.renewal import renewal_table
-from services.trainer.learning.statistics import item_statistics
-from services.trainer.ports import CategorySource, PurchaseSource, ReleaseRepository, TableKind
+from services.trainer.datasets.events import Report as Steps
+from services.trainer.domain import (
+    Artifact,
+    Progress,
+    Release,
+    TrainingKind,
+    artifact_of,
+    content_hash_of,
+)
+from services.trainer.errors import JobRunning, ReleaseNotFound
+from services.trainer.gather import Gather
+from services.trainer.job.files import CHECKPOINTS, CURRENT, DATA, OUTPUT, RESULT, Order, Result, read_artifacts
+from services.trainer.ports import Chunks, JobRunner, ReleaseRepository
 from services.trainer.watch import ReleaseNotifier
+from shared.context.request import use_tenant
 from shared.errors.base import MercatoError
 from shared.telemetry.logs import logger
 
 _log = logger("train")
 
-Serialize = Callable[[Tables], dict[TableKind, list[bytes]]]
 Report = Callable[[Progress | Release], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Where data come from."""
-
-    purchases: PurchaseSource
-    categories: CategorySource
+HASH_LETTERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """What is learnt from and how much is kept."""
+    """See the settings of the same names."""
 
-    history_days: int
-    neighbours: NeighbourConfig
+    work: Path
+    neighbours: int = 50
+    least_purchases: int = 2
+    behaviour_seconds: float = 120.0
+    threads: int = 2
     jobs: int = 1
+    default_kind: TrainingKind = TrainingKind.TABLES
 
 
 class Train:
@@ -48,27 +52,29 @@ class Train:
 
     def __init__(
         self,
-        sources: Sources,
+        gather: Gather,
+        runner: JobRunner,
         repository: ReleaseRepository,
         notifier: ReleaseNotifier,
-        serialize: Serialize,
         config: TrainConfig,
     ) -> None:
-        self._sources = sources
+        self._gather = gather
+        self._runner = runner
         self._repository = repository
         self._notifier = notifier
-        self._serialize = serialize
         self._config = config
         self._jobs: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(config.jobs)
 
-    async def __call__(self, tenant: str, *, keep_current: bool) -> AsyncIterator[Progress | Release]:
+    async def __call__(
+        self, tenant: str, kind: TrainingKind | None, *, keep_current: bool
+    ) -> AsyncIterator[Progress | Release]:
         """Runs a job and streams its progress, the release last; the job goes on when the caller leaves.
 
-        Raises JobRunning, NothingToLearn, Unavailable.
+        Raises JobRunning, JobRefused, NothingToLearn, JobFailed, Unavailable.
         """
         steps: asyncio.Queue[Progress | Release | MercatoError] = asyncio.Queue()
-        job = asyncio.create_task(self._run(tenant, keep_current, steps))
+        job = asyncio.create_task(self._run(tenant, kind or self._config.default_kind, keep_current, steps))
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
         while True:
@@ -80,7 +86,7 @@ class Train:
                 return
 
     async def close(self) -> None:
-        """Cancels running jobs; a job that did not end leaves no trace."""
+        """Cancels running jobs; their checkpoints stay, so that the next one goes on there."""
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -99,7 +105,11 @@ class Train:
         return waiting.result()
 
     async def _run(
-        self, tenant: str, keep_current: bool, steps: asyncio.Queue[Progress | Release | MercatoError]
+        self,
+        tenant: str,
+        kind: TrainingKind,
+        keep_current: bool,
+        steps: asyncio.Queue[Progress | Release | MercatoError],
     ) -> None:
         try:
             async with self._repository.job_lock(tenant) as held:
@@ -108,75 +118,105 @@ class Train:
                 if self._turns.locked():
                     steps.put_nowait(Progress("waiting for the training of another tenant"))
                 async with self._turns:
-                    steps.put_nowait(await self._job(tenant, keep_current, steps.put_nowait))
+                    with use_tenant(tenant):
+                        steps.put_nowait(await self._job(tenant, kind, keep_current, steps.put_nowait))
         except MercatoError as error:
             _log.warning("training failed", error=str(error))
             steps.put_nowait(error)
 
-    async def _job(self, tenant: str, keep_current: bool, report: Report) -> Release:
-        started = time.monotonic()
-        purchases = await self._read(report)
-        report(Progress("reading categories"))
-        paths = await self._sources.categories.paths(purchases.product_ids)
-        categories = number_categories(purchases.product_ids, paths)
-        loop = asyncio.get_running_loop()
-        tables = await asyncio.to_thread(
-            self._compute, purchases, categories, lambda step: _from_thread(loop, report, step)
+    async def _job(self, tenant: str, kind: TrainingKind, keep_current: bool, report: Report) -> Release:
+        started, folder = time.monotonic(), self._config.work / tenant
+        self._runner.check(kind)
+        await asyncio.to_thread(_clear, folder)
+        steps = _threadsafe(report)
+        learns = kind is not TrainingKind.TABLES
+        card = await self._gather(tenant, folder / DATA, steps, with_vectors=learns)
+        current = await self._current(tenant)
+        if current is not None and learns:
+            await self._unpack(tenant, current, folder / CURRENT)
+        order = Order(
+            kind=kind,
+            neighbours=self._config.neighbours,
+            least_purchases=self._config.least_purchases,
+            behaviour_seconds=self._config.behaviour_seconds,
+            threads=self._config.threads,
         )
+        await asyncio.to_thread(order.write, folder)
+        await self._runner.run(folder, steps)
         report(Progress("saving the release"))
-        release = _release(purchases, tables)
-        await self._repository.save(tenant, release, await asyncio.to_thread(self._serialize, tables))
-        if not keep_current:
-            release = await self._repository.promote(tenant, release.release_id)
+        result = await asyncio.to_thread(Result.read, folder)
+        chunks = await asyncio.to_thread(read_artifacts, folder / OUTPUT)
+        kept = () if learns or current is None else _models(current, chunks)
+        parent = current.release_id if current is not None else ""
+        release = _release(result, chunks, kept, parent=parent, kind=kind, data_card=card.to_json())
+        await self._repository.save(tenant, release, chunks)
+        if not keep_current and (release.gate is None or release.gate.passed):
+            release = await self._repository.promote(tenant, release.release_id, "passed the gate")
             self._notifier.changed()
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         seconds = round(time.monotonic() - started, 1)
-        _log.info("release trained", release=release.release_id, pairs=release.pair_count, seconds=seconds)
+        _log.info("release trained", release=release.release_id, kind=str(kind), seconds=seconds)
         return release
 
-    async def _read(self, report: Report) -> Purchases:
-        collector = PurchaseCollector()
-        report(Progress("reading purchases"))
-        async for chunk in self._sources.purchases.read():
-            collector.add(chunk)
-            report(Progress("reading purchases", collector.row_count, chunk.total_rows))
-        purchases = await asyncio.to_thread(collector.finish, self._config.history_days)
-        if purchases is None:
-            raise NothingToLearn
-        return purchases
+    async def _current(self, tenant: str) -> Release | None:
+        try:
+            return await self._repository.get(tenant, "")
+        except ReleaseNotFound:
+            return None
 
-    def _compute(self, purchases: Purchases, categories: Categories, report: Report) -> Tables:
-        report(Progress("computing item statistics"))
-        statistics = item_statistics(purchases, categories)
-        renewal = renewal_table(purchases)
-        neighbours = item_neighbours(
-            purchases,
-            self._config.neighbours,
-            lambda done, total: report(Progress("computing item neighbours", done, total)),
-        )
-        return Tables(
-            purchases.product_ids,
-            purchases.user_count,
-            purchases.end_time_s,
-            categories,
-            statistics,
-            renewal,
-            neighbours,
-        )
+    async def _unpack(self, tenant: str, release: Release, folder: Path) -> None:
+        """Writes a release's artifacts as files, for the job to compare with and to go on from."""
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        for artifact in release.artifacts:
+            with (folder / artifact.name).open("wb") as file:
+                async for part in self._repository.read_artifact(tenant, release.release_id, artifact.name):
+                    await asyncio.to_thread(file.write, part)
 
 
-def _from_thread(loop: asyncio.AbstractEventLoop, report: Report, step: Progress | Release) -> None:
-    loop.call_soon_threadsafe(report, step)
+def _threadsafe(report: Report) -> Steps:
+    loop = asyncio.get_running_loop()
+
+    def step(name: str, done: int, total: int) -> None:
+        loop.call_soon_threadsafe(report, Progress(name, done, total))
+
+    return step
 
 
-def _release(purchases: Purchases, tables: Tables) -> Release:
+def _clear(folder: Path) -> None:
+    """Takes away what an earlier job left, but for its checkpoints."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (DATA, CURRENT, OUTPUT):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / RESULT).unlink(missing_ok=True)
+    (folder / OUTPUT).mkdir()
+    (folder / CHECKPOINTS).mkdir(exist_ok=True)
+
+
+def _models(current: Release, chunks: Chunks) -> tuple[Artifact, ...]:
+    """What a release of tables takes over from the current one: the models, which tables do not touch."""
+    return tuple(one for one in current.artifacts if one.name not in chunks)
+
+
+def _release(
+    result: Result, chunks: Chunks, kept: tuple[Artifact, ...], *, parent: str, kind: TrainingKind, data_card: str
+) -> Release:
     now = datetime.now(UTC)
+    artifacts = (*(artifact_of(name, parts) for name, parts in chunks.items()), *kept)
+    content_hash = content_hash_of(artifacts)
     return Release(
-        release_id=f"r{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}",
+        release_id=f"r{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}-{content_hash[:HASH_LETTERS]}",
         create_time=now,
         current=False,
-        data_end_time=datetime.fromtimestamp(purchases.end_time_s, UTC),
-        purchase_count=len(purchases.users),
-        user_count=purchases.user_count,
-        product_count=len(purchases.product_ids),
-        pair_count=len(tables.neighbours.neighbours),
+        data_end_time=datetime.fromtimestamp(result.data_end_time_s, UTC),
+        purchase_count=result.purchase_count,
+        user_count=result.user_count,
+        product_count=result.product_count,
+        pair_count=result.pair_count,
+        parent_release_id=parent,
+        kind=kind,
+        content_hash=content_hash,
+        artifacts=artifacts,
+        metrics=result.metrics,
+        gate=result.gate,
+        data_card=data_card,
     )

@@ -1,11 +1,11 @@
-"""Tells readers which releases are current."""
+"""Tells readers which releases to hold."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 
-from services.trainer.domain import Release
+from services.trainer.domain import Lineup
 from services.trainer.ports import ReleaseRepository
 
 
@@ -16,7 +16,7 @@ class ReleaseNotifier:
         self._changed = asyncio.Event()
 
     def changed(self) -> None:
-        """Says that a release was promoted."""
+        """Says that a release was promoted or a rollout began or ended."""
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -29,7 +29,7 @@ class ReleaseNotifier:
 
 
 class WatchReleases:
-    """Streams current releases: all at first, then those that change, here or in another process."""
+    """Streams lineups: all at first, then those that change, here or in another process."""
 
     def __init__(self, repository: ReleaseRepository, notifier: ReleaseNotifier, poll_seconds: float) -> None:
         self._repository = repository
@@ -42,12 +42,12 @@ class WatchReleases:
         self._ended = True
         self._notifier.changed()
 
-    async def __call__(self) -> AsyncIterator[tuple[str, Release]]:
-        """Yields tenant and release until the caller leaves. Raises Unavailable."""
-        sent: dict[str, str] = {}
+    async def __call__(self) -> AsyncIterator[tuple[str, Lineup]]:
+        """Yields tenant and lineup until the caller leaves. Raises Unavailable."""
+        sent: dict[str, tuple[object, ...]] = {}
         while not self._ended:
-            for tenant, release in (await self._repository.all_current()).items():
-                if sent.get(tenant) != release.release_id:
-                    sent[tenant] = release.release_id
-                    yield tenant, release
+            for tenant, lineup in (await self._repository.lineups()).items():
+                if sent.get(tenant) != lineup.key:
+                    sent[tenant] = lineup.key
+                    yield tenant, lineup
             await self._notifier.wait(self._poll_seconds)

@@ -7,15 +7,20 @@ from contextlib import asynccontextmanager
 
 from mercato.trainer.v1 import trainer_service_pb2, trainer_service_pb2_grpc
 
-from services.trainer.adapters.catalog import CatalogCategories
+from services.trainer.adapters.catalog import CatalogFacts
+from services.trainer.adapters.outcomes import EventOutcomes
 from services.trainer.adapters.postgres import PostgresReleases
-from services.trainer.adapters.profile import ProfilePurchases
-from services.trainer.converters import tables_to_chunks
-from services.trainer.learning.neighbours import NeighbourConfig
+from services.trainer.adapters.postgres_rollouts import PostgresRollouts
+from services.trainer.adapters.process import JobProcess
+from services.trainer.adapters.profile_events import ProfileEvents
+from services.trainer.adapters.retrieval import RetrievalVectors
+from services.trainer.domain import TrainingKind
+from services.trainer.gather import Gather, Sources
 from services.trainer.promote import PromoteRelease
+from services.trainer.roll_out import RollOut, RolloutPolicy, WatchRollouts
 from services.trainer.servicer import TrainerServicer, UseCases
 from services.trainer.settings import TrainerSettings
-from services.trainer.train import Sources, Train, TrainConfig
+from services.trainer.train import Train, TrainConfig
 from services.trainer.watch import ReleaseNotifier, WatchReleases
 from shared.client.channel import channel_check, open_channel
 from shared.postgres.migrations import migrate
@@ -26,25 +31,27 @@ from shared.server.parts import ServiceParts, Servicer
 @asynccontextmanager
 async def build(settings: TrainerSettings) -> AsyncIterator[ServiceParts]:
     """Opens what the trainer needs and yields what is served."""
-    config = TrainConfig(
-        history_days=settings.history_days,
-        neighbours=NeighbourConfig(neighbours=settings.neighbours, least_purchases=settings.least_purchases),
-        jobs=settings.jobs,
-    )
+    runner = JobProcess(settings.job_threads)
     async with (
         open_pool(settings.postgres_dsn, max_size=6, application_name="mercato-trainer") as pool,
         open_channel(settings.profile_address, service="profile") as profile,
         open_channel(settings.catalog_address, service="catalog") as catalog,
+        open_channel(settings.retrieval_address, service="retrieval") as retrieval,
     ):
         await migrate(pool, "services.trainer.migrations")
         releases, notifier = PostgresReleases(pool, settings.postgres_dsn, settings.releases_kept), ReleaseNotifier()
-        sources = Sources(ProfilePurchases(profile), CatalogCategories(catalog))
-        train = Train(sources, releases, notifier, tables_to_chunks, config)
-        watch = WatchReleases(releases, notifier, settings.watch_seconds)
+        events = ProfileEvents(profile)
+        sources = Sources(events, CatalogFacts(catalog), RetrievalVectors(retrieval))
+        gather = Gather(sources, settings.history_days)
+        train = Train(gather, runner, releases, notifier, _config(settings, runner))
+        watch, rollouts = WatchReleases(releases, notifier, settings.watch_seconds), PostgresRollouts(pool)
+        policy = RolloutPolicy(check_seconds=settings.rollout_check_seconds)
+        trials = WatchRollouts(rollouts, EventOutcomes(events), notifier, policy)
         use_cases = UseCases(
             train=train,
             promote=PromoteRelease(releases, notifier),
             watch=watch,
+            roll_out=RollOut(rollouts, notifier),
             releases=releases,
         )
         try:
@@ -61,9 +68,24 @@ async def build(settings: TrainerSettings) -> AsyncIterator[ServiceParts]:
                     "postgres": pool_check(pool),
                     "profile": channel_check(profile, "profile"),
                     "catalog": channel_check(catalog, "catalog"),
+                    "retrieval": channel_check(retrieval, "retrieval"),
                 },
                 critical=frozenset({"postgres"}),
+                background=(trials.run,),
                 on_drain=(watch.end,),
             )
         finally:
             await train.close()
+
+
+def _config(settings: TrainerSettings, runner: JobProcess) -> TrainConfig:
+    everything = settings.learn == "full" or (settings.learn == "auto" and runner.can_learn())
+    return TrainConfig(
+        work=settings.work,
+        neighbours=settings.neighbours,
+        least_purchases=settings.least_purchases,
+        behaviour_seconds=settings.behaviour_seconds,
+        threads=settings.job_threads,
+        jobs=settings.jobs,
+        default_kind=TrainingKind.FULL if everything else TrainingKind.TABLES,
+    )

@@ -8,15 +8,14 @@ weight × (value - mean), so an average value contributes nothing; the constant 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from services.ranking import features
-from services.ranking.domain import Candidates, Doubles, History, Mask, Statistics
-from services.ranking.features import Columns
-from services.ranking.person import Person
+from shared.features import formulas
+from shared.features.columns import Doubles, Mask
+from shared.features.joined import Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ NEW_WITHOUT_NEIGHBOURS = Row(
     },
 )
 # A person without purchases: what they look at, if they look at anything, then what sells.
-UNKNOWN = Row(0.0, {"popularity_56": Term(1.0, -4.4), "neighbours": Term(0.5, np.log(features.NEIGHBOUR_FLOOR))})
+UNKNOWN = Row(0.0, {"popularity_56": Term(1.0, -4.4), "neighbours": Term(0.5, np.log(formulas.NEIGHBOUR_FLOOR))})
 # Not learnt: small and the same for everybody, so that new products get a place and a visit counts at once.
 EVERYWHERE: dict[str, Term] = {
     "browsed": Term(1.0, 0.0),
@@ -85,20 +84,21 @@ EVERYWHERE: dict[str, Term] = {
 PERSONAL_SHARE_IN_SEARCH = 0.25
 
 FEATURES: dict[str, Callable[[Columns], Doubles]] = {
-    "own_baskets": features.own_baskets,
-    "renewal": features.renewal,
-    "repurchase": features.repurchase,
-    "momentum_7": features.momentum_7,
-    "popularity_112": features.popularity_112,
-    "popularity_56": features.popularity_56,
-    "activity": features.activity,
-    "neighbours": features.neighbours,
-    "leaf_demand": features.leaf_demand,
-    "interval": features.interval,
-    "trend": features.trend,
-    "cold_content": features.cold_content,
-    "freshness": features.freshness,
-    "query": features.query,
+    "own_baskets": formulas.own_baskets,
+    "renewal": formulas.renewal,
+    "repurchase": formulas.repurchase,
+    "momentum_7": formulas.momentum_7,
+    "popularity_112": formulas.popularity_112,
+    "popularity_56": formulas.popularity_56,
+    "activity": formulas.activity,
+    "neighbours": formulas.neighbours,
+    "leaf_demand": formulas.leaf_demand,
+    "interval": formulas.interval,
+    "trend": formulas.trend,
+    "browsed": formulas.browsed,
+    "cold_content": formulas.cold_content,
+    "freshness": formulas.freshness,
+    "query": formulas.query,
 }
 
 
@@ -112,12 +112,10 @@ class Scored:
     contributions: dict[str, Doubles]
 
 
-def score(
-    candidates: Candidates, statistics: Statistics | None, person: Person | None, history: History, now_s: float
-) -> Scored:
+def score(columns: Columns) -> Scored:
     """Scores all candidates."""
-    columns = features.join(candidates, statistics, person, now_s)
-    count = len(candidates.product_ids)
+    candidates = columns.candidates
+    count = len(columns.own)
     values: dict[str, Doubles] = {}
     contributions: dict[str, Doubles] = {}
     scores = np.zeros(count)
@@ -131,19 +129,26 @@ def score(
                 values[name] = FEATURES[name](columns)
             part = personal * term.weight * (values[name] - term.mean)
             _add(contributions, name, np.where(mask, part, 0.0))
-    for name, term in EVERYWHERE.items():
-        values[name] = features.browsed(columns, history) if name == "browsed" else FEATURES[name](columns)
-        if values[name].any():
-            _add(contributions, name, term.weight * values[name])
+    for name, (value, part) in unlearnt(columns).items():
+        values[name] = value
+        _add(contributions, name, part)
     for part in contributions.values():
         scores += part
     return Scored(columns, scores, values, contributions)
 
 
+def unlearnt(columns: Columns, learnt: Collection[str] = ()) -> dict[str, tuple[Doubles, Doubles]]:
+    """Values and contributions of what no log has taught yet, where it is not 0; `learnt` features are left out."""
+    found = {}
+    for name, term in EVERYWHERE.items():
+        if name not in learnt and (value := FEATURES[name](columns)).any():
+            found[name] = (value, term.weight * value)
+    return found
+
+
 def _rows(columns: Columns) -> list[tuple[Row, Mask]]:
-    everything = np.ones(len(columns.own), dtype=np.bool_)
-    if columns.person is None:
-        return [(UNKNOWN, everything)]
+    if not columns.people.known.any():
+        return [(UNKNOWN, np.ones(len(columns.own), dtype=np.bool_))]
     known = columns.known
     # The rows are comparable within one answer only when all new products are scored by the same one.
     has_neighbours = bool((columns.candidates.neighbour_scores > 0.0).any())

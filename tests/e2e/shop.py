@@ -119,11 +119,15 @@ class Shop:
         response: user_event_service_pb2.WriteUserEventsResponse = await self.call(self.events.WriteUserEvents, request)
         return response
 
-    async def train(self) -> operations_service_pb2.Release:
-        steps = [
-            step async for step in self.operations.Train(operations_service_pb2.TrainRequest(), metadata=self.metadata)
-        ]
+    async def train(
+        self, kind: operations_service_pb2.TrainingKind.ValueType = operations_service_pb2.TRAINING_KIND_TABLES
+    ) -> operations_service_pb2.Release:
+        """Trains, and waits until answers use it where it became current."""
+        request = operations_service_pb2.TrainRequest(kind=kind)
+        steps = [step async for step in self.operations.Train(request, metadata=self.metadata)]
         release = steps[-1].release
+        if not release.current:
+            return release
 
         async def loaded() -> bool:
             return (await self.recommend("user-1")).release_id == release.release_id

@@ -1,54 +1,66 @@
-"""``mercato train``, ``releases`` and ``promote``."""
+"""``mercato train``."""
 
 from __future__ import annotations
 
 import asyncio
+from enum import StrEnum
 from typing import Annotated
 
 import typer
-from mercato.gateway.v1.operations_service_pb2 import (
-    ListReleasesRequest,
-    PromoteReleaseRequest,
-    Release,
-    TrainRequest,
-)
+from mercato.gateway.v1 import operations_service_pb2 as pb
 from rich.console import Console
 
-from services.cli.client import Gateway, connect, with_gateway
-from services.cli.output import Meter, console, show_json, table
+from services.cli.client import Gateway, connect
+from services.cli.output import Meter, console, show_json
 from services.cli.settings import CliSettings, settings_of
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands."""
+    """Adds the command."""
     app.command("train")(train)
-    app.command("releases")(releases)
-    app.command("promote")(promote)
+
+
+class Kind(StrEnum):
+    """What is learnt."""
+
+    TABLES = "tables"
+    FULL = "full"
+    INCREMENTAL = "incremental"
+
+
+KINDS = {
+    None: pb.TRAINING_KIND_UNSPECIFIED,
+    Kind.TABLES: pb.TRAINING_KIND_TABLES,
+    Kind.FULL: pb.TRAINING_KIND_FULL,
+    Kind.INCREMENTAL: pb.TRAINING_KIND_INCREMENTAL,
+}
 
 
 def train(
     context: typer.Context,
-    keep_current: Annotated[bool, typer.Option(help="Do not make the release the current one.")] = False,
+    kind: Annotated[
+        Kind | None, typer.Option(help="What to learn; default: everything that the trainer can.", show_default=False)
+    ] = None,
+    keep_current: Annotated[bool, typer.Option(help="Keep the current release also when the gate is passed.")] = False,
 ) -> None:
-    """Learn a release from all events."""
-    asyncio.run(_train(settings_of(context), keep_current=keep_current))
+    """Learn a release from all events; it becomes current when it passes its gate."""
+    asyncio.run(_train(settings_of(context), pb.TrainRequest(kind=KINDS[kind], keep_current=keep_current)))
 
 
-async def _train(settings: CliSettings, *, keep_current: bool) -> None:
+async def _train(settings: CliSettings, request: pb.TrainRequest) -> None:
     async with connect(settings) as gateway:
         if settings.json:
-            request = TrainRequest(keep_current=keep_current)
             async for part in gateway.stream(gateway.operations.Train, request):
                 show_json(part, one_line=True)
         else:
-            await train_release(gateway, console(), keep_current=keep_current)
+            await train_release(gateway, console(), request)
 
 
-async def train_release(gateway: Gateway, out: Console, *, keep_current: bool = False) -> Release:
-    """Trains with progress and says what came out."""
-    release = Release()
+async def train_release(gateway: Gateway, out: Console, request: pb.TrainRequest | None = None) -> pb.Release:
+    """Trains with progress, as the trainer is configured if not told otherwise; says what came out."""
+    release, request = pb.Release(), request or pb.TrainRequest()
     with Meter(out, "training") as meter:
-        async for part in gateway.stream(gateway.operations.Train, TrainRequest(keep_current=keep_current)):
+        async for part in gateway.stream(gateway.operations.Train, request):
             meter.update(part.done, total=part.total or None, note=part.step)
             if part.HasField("release"):
                 release = part.release
@@ -57,43 +69,8 @@ async def train_release(gateway: Gateway, out: Console, *, keep_current: bool = 
         f"{release.product_count:,} products, {release.pair_count:,} pairs",
         markup=False,
     )
+    for check in release.gate.checks:
+        out.print(f"  {check}", markup=False)
+    if not release.current:
+        out.print(f"the current release stays; see: mercato release show {release.release_id}", markup=False)
     return release
-
-
-Size = Annotated[int, typer.Option("-n", min=1, max=1000, help="How many.")]
-
-
-def releases(context: typer.Context, page_size: Size = 20) -> None:
-    """List releases, newest first."""
-    settings = settings_of(context)
-
-    async def work(gateway: Gateway) -> None:
-        answer = await gateway.call(gateway.operations.ListReleases, ListReleasesRequest(page_size=page_size))
-        if settings.json:
-            show_json(answer)
-            return
-        rows = [_row(release) for release in answer.releases]
-        columns = ("release", "made", "purchases", "people", "products", "pairs", "")
-        console().print(table("Releases", columns, rows, right=columns[2:6]))
-
-    with_gateway(settings, work)
-
-
-def promote(context: typer.Context, release: Annotated[str, typer.Argument(help="The release's id.")]) -> None:
-    """Make a release the current one."""
-    settings = settings_of(context)
-
-    async def work(gateway: Gateway) -> None:
-        answer = await gateway.call(gateway.operations.PromoteRelease, PromoteReleaseRequest(release_id=release))
-        if settings.json:
-            show_json(answer)
-        else:
-            console().print(f"current release: {answer.release.release_id}", markup=False)
-
-    with_gateway(settings, work)
-
-
-def _row(release: Release) -> tuple[str, ...]:
-    made = release.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M")
-    counts = (release.purchase_count, release.user_count, release.product_count, release.pair_count)
-    return (release.release_id, made, *(f"{count:,}" for count in counts), "current" if release.current else "")

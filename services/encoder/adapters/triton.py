@@ -1,63 +1,38 @@
 """The text encoder on Triton, over gRPC."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Sequence
 
 import numpy as np
 import tritonclient.grpc.aio as triton
 from numpy.typing import NDArray
-from tritonclient.utils import InferenceServerException
 from typing_extensions import override
 
 from services.encoder.domain import ModelRelease
 from services.encoder.errors import BrokenVectors, ModelMismatch
 from services.encoder.modelrepo.manifest import MODEL_NAME
 from services.encoder.ports import TextModel, TokenIds, Vectors
-from shared.errors.base import Internal, MercatoError, Unavailable
-from shared.telemetry.metrics import histogram
+from shared.errors.base import Unavailable
+from shared.triton.connection import TritonConnection
 
-DEPENDENCY = "triton"
 ATTEMPTS = 2
 """Encoding again is harmless, and a second attempt meets another instance when one has just died."""
 PAUSE_SECONDS = 0.05
 URGENT, BULK = 1, 2
 """Triton's priority levels of the model: what is queued at 1 goes first."""
 _CHECK_TOKENS: list[TokenIds] = [[0, 1, 2]]
-_CHANNEL = [
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-    # By default gRPC waits up to two minutes before it looks again for a server that was away.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-]
-SECONDS = histogram("encoder_triton_seconds", "Duration of requests to Triton.", ("outcome",))
 
 Ids = NDArray[np.int64]
-Call = Callable[[Any, float], Awaitable[Any]]
-"""A call of the client given, with the seconds that it may take."""
 
 
 class TritonTextModel(TextModel):
-    """Use as an async context manager. Triton may be down when it is opened."""
+    """Triton may be down when it is made."""
 
-    def __init__(self, address: str, release: ModelRelease, *, pad_id: int, timeout_seconds: float) -> None:
-        self._connection = _Connection(address, timeout_seconds)
+    def __init__(self, connection: TritonConnection, release: ModelRelease, *, pad_id: int) -> None:
+        self._connection = connection
         self._release = release
         self._pad_id = pad_id
         self._verified = False
-
-    async def __aenter__(self) -> Self:
-        self._connection.open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._connection.close()
 
     @property
     @override
@@ -112,45 +87,6 @@ class TritonTextModel(TextModel):
         )
         vectors: Vectors = answer.as_numpy("embedding")
         return vectors
-
-
-class _Connection:
-    """Triton's client; every call limited in time and its errors translated."""
-
-    def __init__(self, address: str, timeout_seconds: float) -> None:
-        self._address = address
-        self._timeout_seconds = timeout_seconds
-        self._client: triton.InferenceServerClient | None = None
-
-    def open(self) -> None:
-        self._client = triton.InferenceServerClient(self._address, channel_args=_CHANNEL)
-
-    async def close(self) -> None:
-        client, self._client = self._client, None
-        if client:
-            await client.close()
-
-    async def __call__(self, call: Call) -> Any:
-        """Raises Unavailable, or Internal when the request itself was wrong."""
-        if self._client is None:
-            raise Internal("TritonTextModel is not open: use it in 'async with'")
-        start, outcome = time.perf_counter(), "error"
-        try:
-            answer = await call(self._client, self._timeout_seconds)
-            outcome = "ok"
-        except InferenceServerException as error:
-            raise _translated(error) from error
-        finally:
-            SECONDS.labels(outcome).observe(time.perf_counter() - start)
-        return answer
-
-
-def _translated(error: InferenceServerException) -> MercatoError:
-    """Triton answers INVALID_ARGUMENT to a request that it cannot read; everything else may pass."""
-    status = str(error.status() or "").removeprefix("StatusCode.")
-    if status == "INVALID_ARGUMENT":
-        return Internal(f"Triton refused a request: {error.message()}")
-    return Unavailable(DEPENDENCY, metadata={"status": status, "detail": str(error.message())[:200]})
 
 
 def _padded(token_ids: Sequence[TokenIds], pad_id: int) -> tuple[Ids, Ids]:

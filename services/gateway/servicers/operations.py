@@ -15,6 +15,8 @@ from services.gateway.status import Status
 from services.gateway.stubs import Stubs
 from shared.client.failures import remote_errors
 
+DEFAULT_SHARE = 0.05
+
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -31,7 +33,7 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer):
     async def Train(self, request: pb.TrainRequest, context: Context) -> AsyncIterator[pb.TrainResponse]:
         with remote_errors("trainer"):
             async for step in self._stubs.trainer.Train(
-                trainer_service_pb2.TrainRequest(keep_current=request.keep_current)
+                trainer_service_pb2.TrainRequest(keep_current=request.keep_current, kind=request.kind)
             ):
                 release = step.release if step.HasField("release") else None
                 yield pb.TrainResponse(step=step.step, done=step.done, total=step.total, release=release)
@@ -47,6 +49,35 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer):
         with remote_errors("trainer"):
             promoted = await self._stubs.trainer.PromoteRelease(wanted)
         return pb.PromoteReleaseResponse(release=promoted.release)
+
+    async def GetRelease(self, request: pb.GetReleaseRequest, context: Context) -> pb.GetReleaseResponse:
+        with remote_errors("trainer"):
+            found = await self._stubs.trainer.GetRelease(
+                trainer_service_pb2.GetReleaseRequest(release_id=request.release_id)
+            )
+        return pb.GetReleaseResponse(release=found.release)
+
+    async def RollbackRelease(self, request: pb.RollbackReleaseRequest, context: Context) -> pb.RollbackReleaseResponse:
+        with remote_errors("trainer"):
+            found = await self._stubs.trainer.RollbackRelease(trainer_service_pb2.RollbackReleaseRequest())
+        return pb.RollbackReleaseResponse(release=found.release)
+
+    async def StartRollout(self, request: pb.StartRolloutRequest, context: Context) -> pb.StartRolloutResponse:
+        share = request.share if request.HasField("share") else DEFAULT_SHARE
+        wanted = trainer_service_pb2.StartRolloutRequest(release_id=request.release_id, mode=request.mode, share=share)
+        with remote_errors("trainer"):
+            found = await self._stubs.trainer.StartRollout(wanted)
+        return pb.StartRolloutResponse(rollout=found.rollout)
+
+    async def StopRollout(self, request: pb.StopRolloutRequest, context: Context) -> pb.StopRolloutResponse:
+        with remote_errors("trainer"):
+            found = await self._stubs.trainer.StopRollout(trainer_service_pb2.StopRolloutRequest())
+        return pb.StopRolloutResponse(rollout=found.rollout)
+
+    async def GetRollout(self, request: pb.GetRolloutRequest, context: Context) -> pb.GetRolloutResponse:
+        with remote_errors("trainer"):
+            found = await self._stubs.trainer.GetRollout(trainer_service_pb2.GetRolloutRequest())
+        return pb.GetRolloutResponse(rollout=found.rollout)
 
     async def RebuildIndex(
         self, request: pb.RebuildIndexRequest, context: Context

@@ -1,60 +1,69 @@
-"""Item statistics of the current releases, followed in the background."""
+"""Releases as ranking needs them: item statistics, and the learned ranker in Triton."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-import grpc
 import numpy as np
 from mercato.trainer.v1 import trainer_service_pb2 as pb
-from mercato.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
 
-from services.ranking.domain import Doubles, Statistics
-from shared.client.failures import remote_errors
-from shared.context.request import use_tenant
-from shared.errors.base import MercatoError
-from shared.telemetry.logs import logger
+from services.ranking.ports import LearnedRanker, RankingRelease
+from shared.errors.base import Unavailable
+from shared.features.columns import Doubles, Statistics
+from shared.features.registry import FEATURES
+from shared.release.reader import ReleaseReader
+from shared.triton.graphs import Graph, Tensor, TritonGraphs
 
-RETRY_SECONDS = 1.0
-READ_TIMEOUT_SECONDS = 60.0
-
-_log = logger("statistics")
+RANKER, DESCRIPTION = "ranker.onnx", "ranker.json"
 
 
-class TrainerStatistics:
-    """Keeps the statistics of every tenant; while the trainer is down those of before stay."""
+class ReleaseLoader:
+    """For `ReleaseFollower`: a release counts as held once Triton has its ranker."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._stub = TrainerServiceStub(channel)
-        self._statistics: dict[str, Statistics] = {}
+    def __init__(self, graphs: TritonGraphs) -> None:
+        self._graphs = graphs
 
-    def of(self, tenant: str) -> Statistics | None:
-        return self._statistics.get(tenant)
+    async def load(self, reader: ReleaseReader) -> RankingRelease:
+        """Raises Unavailable, DeadlineExceeded, NotFound, Internal (a ranker that Triton refuses)."""
+        parts = await reader.statistics()
+        statistics = await asyncio.to_thread(statistics_from_proto, reader.release_id, parts)
+        if not reader.has(RANKER, DESCRIPTION):
+            return RankingRelease(statistics)
+        ranker = _ranker(await reader.artifact(RANKER), await reader.document(DESCRIPTION))
+        await self._graphs.load(ranker.graph)
+        return RankingRelease(statistics, ranker)
 
-    async def run(self) -> None:
-        """Follows the trainer until cancelled."""
-        while True:
-            try:
-                with remote_errors("trainer"):
-                    async for current in self._stub.WatchReleases(pb.WatchReleasesRequest()):
-                        await self._load(current.tenant, current.release.release_id)
-            except MercatoError as error:
-                _log.info("trainer not followed", error=str(error))
-            await asyncio.sleep(RETRY_SECONDS)
+    async def drop(self, release: RankingRelease) -> None:
+        """Raises Unavailable."""
+        if release.ranker is not None:
+            await self._graphs.unload(release.ranker.graph)
 
-    async def _load(self, tenant: str, release_id: str) -> None:
-        known = self._statistics.get(tenant)
-        if known is not None and known.release_id == release_id:
-            return
-        with use_tenant(tenant):
-            call = self._stub.ReadItemStatistics(
-                pb.ReadItemStatisticsRequest(release_id=release_id), timeout=READ_TIMEOUT_SECONDS
-            )
-            parts = [part async for part in call]
-        statistics = await asyncio.to_thread(statistics_from_proto, release_id, parts)
-        self._statistics[tenant] = statistics
-        _log.info("release loaded", release=release_id, products=len(statistics.positions))
+
+def _ranker(content: bytes, description: dict[str, Any]) -> LearnedRanker:
+    """Raises Unavailable for features that this version does not know: a newer trainer made the release."""
+    names = tuple(description["features"])
+    if unknown := sorted(set(names) - FEATURES.keys()):
+        raise Unavailable("trainer", metadata={"detail": f"the ranker reads unknown features {', '.join(unknown)}"})
+    places = {name: place for place, name in enumerate(names)}
+    groups: dict[str, list[int]] = {}
+    for name, group in description["groups"].items():
+        if name in places:
+            groups.setdefault(group, []).append(places[name])
+    weights = np.array(description["weights"], dtype=np.float64)
+    graph = Graph(
+        "ranker",
+        content,
+        (Tensor("features", "FP32", (-1, len(names))),),
+        (Tensor("scores", "FP32", (-1, len(weights))),),
+    )
+    return LearnedRanker(
+        graph=graph,
+        features=names,
+        baseline=np.array(description["baseline"], dtype=np.float32),
+        groups={group: tuple(members) for group, members in groups.items()},
+        weights=weights,
+    )
 
 
 def statistics_from_proto(release_id: str, parts: list[pb.ReadItemStatisticsResponse]) -> Statistics:

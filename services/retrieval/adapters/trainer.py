@@ -1,51 +1,32 @@
-"""Releases of the trainer, over gRPC."""
+"""Releases of the trainer as lists."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import Sequence
 
-import grpc
 import numpy as np
 from mercato.trainer.v1 import trainer_service_pb2 as pb
-from mercato.trainer.v1 import trainer_service_pb2_grpc
-from typing_extensions import override
 
+from services.retrieval.domain.behaviour import BehaviourVectors
 from services.retrieval.domain.release import Floats, Ints, Longs, ReleaseLists
-from services.retrieval.ports import ReleaseSource
-from shared.client.failures import remote_errors
-from shared.context.request import use_tenant
+from shared.release.behaviour import read_products
+from shared.release.reader import ReleaseReader
 
 
-class TrainerReleases(ReleaseSource):
-    """Follows and reads releases."""
-
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._stub = trainer_service_pb2_grpc.TrainerServiceStub(channel)
-
-    @override
-    async def watch(self) -> AsyncIterator[tuple[str, str]]:
-        with remote_errors("trainer"):
-            async for message in self._stub.WatchReleases(pb.WatchReleasesRequest()):
-                yield message.tenant, message.release.release_id
-
-    @override
-    async def read(self, tenant: str, release_id: str) -> ReleaseLists:
-        with use_tenant(tenant), remote_errors("trainer"):
-            neighbours = [
-                part
-                async for part in self._stub.ReadItemNeighbours(pb.ReadItemNeighboursRequest(release_id=release_id))
-            ]
-            statistics = [
-                part
-                async for part in self._stub.ReadItemStatistics(pb.ReadItemStatisticsRequest(release_id=release_id))
-            ]
-        return release_lists(release_id, neighbours, statistics)
+async def read_lists(reader: ReleaseReader) -> ReleaseLists:
+    """Reads a release. Raises Unavailable, DeadlineExceeded, NotFound."""
+    neighbours, statistics = await reader.neighbours(), await reader.statistics()
+    products = await read_products(reader)
+    behaviour = BehaviourVectors(products.product_ids, products.vectors) if products is not None else None
+    return await asyncio.to_thread(release_lists, reader.release_id, neighbours, statistics, behaviour)
 
 
 def release_lists(
     release_id: str,
     neighbours: Sequence[pb.ReadItemNeighboursResponse],
     statistics: Sequence[pb.ReadItemStatisticsResponse],
+    behaviour: BehaviourVectors | None = None,
 ) -> ReleaseLists:
     """Joins the parts of a release. Items are numbered by the dictionary, then those that only have statistics."""
     numbers: dict[str, int] = {}
@@ -57,7 +38,7 @@ def release_lists(
         items = np.array([numbers[product_id] for product_id in part.product_ids], np.int64)
         popularities[items] = np.array(part.popularities, np.float32)
         trends[items] = np.array(part.trends, np.float32)
-    return ReleaseLists(release_id, numbers, offsets, targets, weights, popularities, trends)
+    return ReleaseLists(release_id, numbers, offsets, targets, weights, popularities, trends, behaviour)
 
 
 def _ids(statistics: Sequence[pb.ReadItemStatisticsResponse]) -> list[str]:

@@ -30,12 +30,14 @@ class Channel(IntEnum):
     SEMANTIC = 7
     KEYWORD = 8
     POPULAR = 9
+    BEHAVIOUR = 10
 
 
 DEFAULT_CHANNELS = (
     Channel.BUY_AGAIN,
     Channel.SIMILAR_TO_RECENT,
     Channel.BOUGHT_TOGETHER,
+    Channel.BEHAVIOUR,
     Channel.TRENDING,
     Channel.NEW,
     Channel.POPULAR_IN_CATEGORY,
@@ -86,6 +88,12 @@ def buy_again(rows: Rows, weights: Doubles, allowed: Bools, count: int) -> Rows:
 def bought_together(scores: Floats, allowed: Bools, count: int) -> Rows:
     """Rows with the highest neighbour scores."""
     rows = np.flatnonzero((scores > 0) & allowed)
+    return best(scores[rows], rows, count)[0]
+
+
+def by_behaviour(scores: Floats, known: Rows, allowed: Bools, count: int) -> Rows:
+    """Of the rows with a behaviour vector, those with the highest scores."""
+    rows = known[allowed[known]]
     return best(scores[rows], rows, count)[0]
 
 

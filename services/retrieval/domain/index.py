@@ -12,6 +12,8 @@ from services.retrieval.domain.shelf import Shelf
 from services.retrieval.domain.table import ProductTable
 
 DELETES_REMEMBERED = 50_000
+SHELVES_KEPT = 3
+"""The current release, the one before and the one on trial may be asked for by turns."""
 SHELF_SECONDS = 1.0
 """A shelf may be this old while products come and go: making one takes longer than using it."""
 
@@ -35,8 +37,8 @@ class LiveIndex:
     info: IndexInfo
     table: ProductTable
     _deleted: OrderedDict[str, int] = field(default_factory=OrderedDict, init=False)
-    _shelf: Shelf | None = field(default=None, init=False)
-    _made: float = field(default=0.0, init=False)
+    _shelves: OrderedDict[str, tuple[float, Shelf]] = field(default_factory=OrderedDict, init=False)
+    """When each was made, by release."""
 
     def change_number(self, product_id: str) -> int | None:
         """The latest change that is known of a product, its delete included."""
@@ -52,11 +54,15 @@ class LiveIndex:
 
     def shelf(self, lists: ReleaseLists | None, new_days: int) -> Shelf:
         """The release's lists over this index's rows; made again when the release or the products have changed."""
-        shelf, release_id = self._shelf, lists.release_id if lists else ""
-        if shelf is not None and shelf.release_id == release_id:
-            fresh = time.monotonic() - self._made < SHELF_SECONDS
-            if shelf.shape_version == self.table.shape_version or (fresh and shelf.size):
+        release_id = lists.release_id if lists else ""
+        if kept := self._shelves.get(release_id):
+            made, shelf = kept
+            fresh = time.monotonic() - made < SHELF_SECONDS
+            if shelf.fits(self.table, lists) or (fresh and shelf.size):
+                self._shelves.move_to_end(release_id)
                 return shelf
         shelf = Shelf(self.table, lists, new_days)
-        self._shelf, self._made = shelf, time.monotonic()
+        self._shelves[release_id] = (time.monotonic(), shelf)
+        while len(self._shelves) > SHELVES_KEPT:
+            self._shelves.popitem(last=False)
         return shelf

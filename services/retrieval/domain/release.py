@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from services.retrieval.domain.behaviour import BehaviourVectors
+
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
@@ -28,6 +30,8 @@ class ReleaseLists:
     """Buyers' share, 0 for items without statistics."""
     trends: Floats
     """1 is steady."""
+    behaviour: BehaviourVectors | None = None
+    """None: the release has no behaviour model."""
 
     def entries(self, items: Longs) -> tuple[Longs, Longs]:
         """All entries of some items: the position in `items`, and the entry."""

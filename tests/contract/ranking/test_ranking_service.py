@@ -22,7 +22,7 @@ from tests.suites.errors import fields_of, reason_of
 @pytest.fixture
 async def stub() -> AsyncIterator[RankingServiceStub]:
     async with (
-        build(RankingSettings(trainer_address="127.0.0.1:1")) as parts,
+        build(RankingSettings(trainer_address="127.0.0.1:1", triton_address="127.0.0.1:1")) as parts,
         serve_in_process(parts) as address,
         grpc.aio.insecure_channel(address) as channel,
     ):

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from services.encoder.adapters.triton import TritonTextModel
 from services.encoder.errors import ModelMismatch
 from services.encoder.modelrepo.manifest import MODEL_NAME
 from shared.errors.base import Internal, Unavailable
+from shared.triton.connection import TritonConnection
 from tests.contract.encoder.text_model import LONG, SHORT, TextModelContract
 
 GIVEN_UP = 20.0
@@ -27,8 +29,10 @@ def stored(model_repository: Path) -> StoredModel:
     return read_model(model_repository)
 
 
-def opened(address: str, stored: StoredModel) -> TritonTextModel:
-    return TritonTextModel(address, stored.release, pad_id=stored.pad_id, timeout_seconds=GIVEN_UP)
+@asynccontextmanager
+async def opened(address: str, stored: StoredModel) -> AsyncIterator[TritonTextModel]:
+    async with TritonConnection(address, GIVEN_UP) as connection:
+        yield TritonTextModel(connection, stored.release, pad_id=stored.pad_id)
 
 
 class TestTritonTextModel(TextModelContract):
@@ -79,7 +83,8 @@ async def test_nobody_listens(stored: StoredModel) -> None:
 
 async def test_use_before_open_says_how(stored: StoredModel) -> None:
     with pytest.raises(Internal, match="async with"):
-        await opened("127.0.0.1:1", stored).encode([SHORT], urgent=True)
+        connection = TritonConnection("127.0.0.1:1", GIVEN_UP)
+        await TritonTextModel(connection, stored.release, pad_id=stored.pad_id).encode([SHORT], urgent=True)
 
 
 async def test_triton_refuses_other_types(triton_address: str) -> None:

@@ -12,6 +12,7 @@ from mercato.encoder.v1 import encoder_service_pb2 as pb
 from mercato.encoder.v1 import encoder_service_pb2_grpc as pb_grpc
 
 from services.encoder.compare_products import CompareProducts
+from services.encoder.encode_behaviour import EncodeBehaviour
 from services.encoder.encode_products import EncodeProducts
 from services.encoder.encode_texts import EncodeTexts, Limits
 from services.encoder.errors import ModelMismatch
@@ -20,6 +21,7 @@ from services.encoder.wiring import DESCRIPTOR
 from shared.errors.base import Unavailable
 from shared.server.bootstrap import serve_in_process
 from shared.server.parts import ServiceParts, Servicer
+from tests.fakes.encoder.behaviour import FakeBehaviourReleases, FakeGraphs
 from tests.fakes.encoder.text_model import RELEASE, FakeTextModel
 from tests.fakes.encoder.tokenizer import FakeTokenizer
 from tests.fakes.encoder.vector_cache import FakeVectorCache
@@ -38,7 +40,9 @@ async def running() -> AsyncIterator[Running]:
     model = FakeTextModel()
     texts = EncodeTexts(FakeTokenizer(), model, FakeVectorCache(), Limits())
     products = EncodeProducts(texts)
-    servicer = EncoderServicer(EncoderUseCases(texts, products, CompareProducts(products)))
+    releases, cache = FakeBehaviourReleases(), FakeVectorCache()
+    behaviour = EncodeBehaviour(releases, FakeGraphs(), cache)
+    servicer = EncoderServicer(EncoderUseCases(texts, products, CompareProducts(products), behaviour, releases))
     add = pb_grpc.add_EncoderServiceServicer_to_server
     parts = ServiceParts(name="encoder", servicers=(Servicer(DESCRIPTOR, add, servicer),))
     async with serve_in_process(parts) as address, grpc.aio.insecure_channel(address) as channel:
@@ -80,7 +84,12 @@ async def test_similarity(running: Running) -> None:
 async def test_the_model_describes_itself(running: Running) -> None:
     answer = await running.stub.GetModel(pb.GetModelRequest())
     assert answer == pb.GetModelResponse(
-        model_release=RELEASE.release_id, dimension=16, max_tokens=12, model_name="fake"
+        model_release=RELEASE.release_id,
+        dimension=16,
+        max_tokens=12,
+        model_name="fake",
+        behaviour_release_id="r-new",
+        release_ids=["r-new", "r-old"],
     )
 
 

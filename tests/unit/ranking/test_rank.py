@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -8,11 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ranking import blend
 from services.ranking.diversity import spread
-from services.ranking.domain import Candidates, Channel, History, Placement, RankCommand, ReasonCode, Statistics
-from services.ranking.person import person_of
-from services.ranking.rank import Rank
+from services.ranking.domain import Placement, RankCommand, RankedCandidate, ReasonCode
+from services.ranking.learned import Learned
+from services.ranking.ports import LearnedRanker, Matrix, RankingRelease
+from services.ranking.rank import Rank, Ranking
+from shared.errors.base import Unavailable
+from shared.features import blend
+from shared.features.columns import Candidates, Channel, History, Statistics
+from shared.triton.graphs import Graph
 
 DAY, NOW = 86_400, 1_700_000_000.0
 
@@ -20,11 +26,14 @@ DAY, NOW = 86_400, 1_700_000_000.0
 class Fixed:
     """One release for everybody, or none."""
 
-    def __init__(self, statistics: Statistics | None) -> None:
-        self.statistics = statistics
+    def __init__(self, statistics: Statistics | None, ranker: LearnedRanker | None = None) -> None:
+        self.release = RankingRelease(statistics, ranker) if statistics is not None else None
 
-    def of(self, tenant: str) -> Statistics | None:
-        return self.statistics
+    def of(self, tenant: str, release_id: str = "") -> RankingRelease | None:
+        return self.release if release_id in ("", "r1") else None
+
+    def held(self, tenant: str) -> list[str]:
+        return ["r1"] if self.release is not None else []
 
 
 def statistics(count: int = 6) -> Statistics:
@@ -93,20 +102,42 @@ def command(**fields: object) -> RankCommand:
     return RankCommand(**values)  # type: ignore[arg-type]
 
 
-def rank(statistics_: Statistics | None = None, **fields: object):  # type: ignore[no-untyped-def]
-    return Rank(Fixed(statistics_))("default", command(**fields))[0]
+class Runner:
+    """The score of a candidate is the logistic function of one feature's value; can be told to fail."""
+
+    def __init__(self, place: int = 0) -> None:
+        self.place = place
+        self.failing = False
+        self.rows: list[int] = []
+
+    async def run(self, graph: Graph, inputs: Mapping[str, Matrix]) -> list[Matrix]:
+        self.rows.append(len(inputs["features"]))
+        if self.failing:
+            raise Unavailable("triton")
+        return [1.0 / (1.0 + np.exp(-inputs["features"][:, self.place : self.place + 1]))]
 
 
-def test_a_person_is_summed_up_by_hand() -> None:
-    person = person_of(history([(1, 10.0), (1, 24.0), (3, 5.0)]), NOW)
-    assert person is not None
-    own = person.positions["p1"]
-    assert person.counts[own] == 2
-    assert person.last_days[own] == pytest.approx(10.0)
-    assert person.decayed[own] == pytest.approx(2 ** (-10 / 112) + 2 ** (-24 / 112))
-    assert person.by_basket[own] == pytest.approx(2 ** (-1 / 25) + 2 ** (-2 / 25))
-    assert person.baskets_28d == 3
-    assert person.interests["Food > Milk"] == pytest.approx(sum(2 ** (-age / 60) for age in (10, 24, 5)))
+RANKER = LearnedRanker(
+    graph=Graph("ranker", b"", (), ()),
+    features=("neighbours", "popularity_56"),
+    baseline=np.array([-3.0, 0.0], np.float32),
+    groups={"bought together": (0,), "popularity": (1,)},
+    weights=np.ones(1),
+)
+
+
+def ranking(
+    statistics_: Statistics | None = None,
+    ranker: LearnedRanker | None = None,
+    runner: Runner | None = None,
+    **fields: object,
+) -> Ranking:
+    use = Rank(Fixed(statistics_, ranker), Learned(runner or Runner()))
+    return asyncio.run(use("default", command(**fields)))
+
+
+def rank(statistics_: Statistics | None = None, **fields: object) -> list[RankedCandidate]:
+    return ranking(statistics_, **fields).products  # type: ignore[arg-type]
 
 
 def test_known_and_new_scores_by_hand() -> None:
@@ -242,3 +273,50 @@ def test_spreading_mixes_categories() -> None:
     scores = np.array([1.0, 0.99, 0.98, 0.9, 0.0])
     alike = shelved(["R > A", "R > A", "R > A", "R > B", "R > C"], [""] * 5)
     assert spread(scores, np.arange(5), alike, 3, 0.5).tolist()[:2] == [0, 3]
+
+
+def test_the_learned_ranker_orders_and_its_groups_explain() -> None:
+    runner = Runner()
+    found = ranking(statistics(), RANKER, runner, explain=True)
+    assert (found.learned, found.release_id, found.fallback_cause) == (True, "r1", "")
+    assert [item.product_id for item in found.products][:3] == ["p5", "p4", "p3"]  # by neighbours alone
+    best = found.products[0]
+    assert best.score == pytest.approx(math.log(0.5 + 0.01), abs=1e-4)
+    parts = {part.feature: part.contribution for part in best.contributions}
+    assert parts["bought together"] == pytest.approx(best.score + 3.0, abs=1e-4)  # to the usual value, -3
+    assert "popularity" not in parts
+    assert best.reason.code is ReasonCode.BOUGHT_TOGETHER
+    assert runner.rows == [6, 6 * 3]  # all candidates, then the head as it is and without each group
+
+
+def test_a_visit_counts_where_no_log_has_taught_it() -> None:
+    visited = replace(history([(1, 10.0)]), browsed={"p0": NOW - 3600})
+    before, after = ranking(statistics(), RANKER), ranking(statistics(), RANKER, history=visited)
+    place = {item.product_id: item.score for item in before.products}
+    assert {item.product_id: item.score - place[item.product_id] for item in after.products}["p0"] > 0.9
+
+
+@pytest.mark.parametrize("query", [None, np.ones(6)], ids=["list", "search"])
+def test_the_blend_orders_where_the_ranker_does_not(query: np.ndarray | None) -> None:
+    runner = Runner()
+    runner.failing = query is None
+    found = ranking(statistics(), RANKER, runner, candidates=candidates(query_scores=query))
+    plain = ranking(statistics(), candidates=candidates(query_scores=query))
+    assert [item.product_id for item in found.products] == [item.product_id for item in plain.products]
+    assert not found.learned
+    assert bool(found.fallback_cause) == (query is None)
+
+
+async def test_a_ranker_that_failed_is_left_alone_for_a_moment() -> None:
+    runner = Runner()
+    runner.failing = True
+    use = Rank(Fixed(statistics(), RANKER), Learned(runner))
+    assert (await use("default", command())).fallback_cause
+    runner.failing = False
+    again = await use("default", command())
+    assert (again.learned, len(runner.rows)) == (False, 1)
+
+
+def test_a_release_that_is_not_held_is_not_replaced_by_another() -> None:
+    found = ranking(statistics(), RANKER, release_id="r2")
+    assert (found.release_id, found.learned) == ("", False)

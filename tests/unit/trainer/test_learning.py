@@ -6,10 +6,8 @@ import pytest
 from services.trainer.domain import Categories, Purchases
 from services.trainer.learning.categories import number_categories
 from services.trainer.learning.neighbours import NeighbourConfig, item_neighbours, uses_ease
-from services.trainer.learning.purchases import PurchaseCollector
 from services.trainer.learning.renewal import renewal_table
 from services.trainer.learning.statistics import item_statistics
-from services.trainer.ports import EventChunk
 
 DAY = 86_400
 
@@ -147,32 +145,3 @@ def test_an_old_purchase_counts_less() -> None:
 @pytest.mark.parametrize(("shape", "ease"), [((100, 100), True), ((12_001, 12_001), False), ((1000, 500_000), False)])
 def test_ease_only_where_it_fits(shape: tuple[int, int], ease: bool) -> None:
     assert uses_ease(shape, NeighbourConfig()) is ease
-
-
-def chunk(users: list[bytes], products: list[str], rows: list[tuple[int, int, int, int]]) -> EventChunk:
-    columns = [np.array(column) for column in zip(*rows, strict=True)]
-    return EventChunk(
-        users, products, columns[0], columns[1], columns[2].astype(np.int64), columns[3].astype(np.int64), 9
-    )
-
-
-def test_chunks_are_numbered_across_and_baskets_are_sets() -> None:
-    collector = PurchaseCollector()
-    collector.add(chunk([b"u"], ["a", "b"], [(0, 0, 5 * DAY, 0), (0, 1, 5 * DAY, 0), (0, 0, 5 * DAY, 0)]))
-    collector.add(chunk([b"v", b"u"], ["b", "c"], [(0, 0, 6 * DAY, 1), (1, 1, 900 * DAY, 2)]))
-    everything = collector.finish(10_000)
-    assert everything is not None
-    assert everything.product_ids == ("a", "b", "c")
-    assert sorted(zip(everything.users.tolist(), everything.products.tolist(), strict=True)) == [
-        (0, 0),
-        (0, 1),
-        (0, 2),
-        (1, 1),
-    ]
-    recent = collector.finish(30)
-    assert recent is not None
-    assert recent.products.tolist() == [2]
-
-
-def test_no_chunks_are_no_purchases() -> None:
-    assert PurchaseCollector().finish(10) is None

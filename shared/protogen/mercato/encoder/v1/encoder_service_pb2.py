@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(mercato/encoder/v1/encoder_service.proto\x12\x12mercato.encoder.v1\x1a\x1b\x62uf/validate/validate.proto\"\xc6\x01\n\x0bProductText\x12\x1e\n\nproduct_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x19\n\x05title\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x17\n\x05\x62rand\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1f\n\rcategory_path\x18\x04 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x08\x12\"\n\x0f\x61ttribute_texts\x18\x05 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xac\x02\x12\x1e\n\x0b\x64\x65scription\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x18\xa0\x9c\x01\"\x1c\n\x06Vector\x12\x12\n\ncomponents\x18\x01 \x01(\x0c\":\n\x12\x45ncodeTextsRequest\x12$\n\x05texts\x18\x01 \x03(\tB\x15\xbaH\x12\x92\x01\x0f\x08\x01\x10\x80\x02\"\x08r\x06\x10\x01\x18\xa0\x9c\x01\"l\n\x13\x45ncodeTextsResponse\x12+\n\x07vectors\x18\x01 \x03(\x0b\x32\x1a.mercato.encoder.v1.Vector\x12\x15\n\rmodel_release\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\"W\n\x15\x45ncodeProductsRequest\x12>\n\x08products\x18\x01 \x03(\x0b\x32\x1f.mercato.encoder.v1.ProductTextB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"o\n\x16\x45ncodeProductsResponse\x12+\n\x07vectors\x18\x01 \x03(\x0b\x32\x1a.mercato.encoder.v1.Vector\x12\x15\n\rmodel_release\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\"U\n\x16\x43ompareProductsRequest\x12;\n\x05pairs\x18\x01 \x03(\x0b\x32\x1f.mercato.encoder.v1.ProductPairB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x01\"~\n\x0bProductPair\x12\x36\n\x05\x66irst\x18\x01 \x01(\x0b\x32\x1f.mercato.encoder.v1.ProductTextB\x06\xbaH\x03\xc8\x01\x01\x12\x37\n\x06second\x18\x02 \x01(\x0b\x32\x1f.mercato.encoder.v1.ProductTextB\x06\xbaH\x03\xc8\x01\x01\"m\n\x17\x43ompareProductsResponse\x12;\n\x0csimilarities\x18\x01 \x03(\x0b\x32%.mercato.encoder.v1.ProductSimilarity\x12\x15\n\rmodel_release\x18\x02 \x01(\t\"4\n\x11ProductSimilarity\x12\x0e\n\x06\x63osine\x18\x01 \x01(\x01\x12\x0f\n\x07pearson\x18\x02 \x01(\x01\"\x11\n\x0fGetModelRequest\"d\n\x10GetModelResponse\x12\x15\n\rmodel_release\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\x12\n\nmax_tokens\x18\x03 \x01(\x05\x12\x12\n\nmodel_name\x18\x04 \x01(\t2\x9c\x03\n\x0e\x45ncoderService\x12^\n\x0b\x45ncodeTexts\x12&.mercato.encoder.v1.EncodeTextsRequest\x1a\'.mercato.encoder.v1.EncodeTextsResponse\x12g\n\x0e\x45ncodeProducts\x12).mercato.encoder.v1.EncodeProductsRequest\x1a*.mercato.encoder.v1.EncodeProductsResponse\x12j\n\x0f\x43ompareProducts\x12*.mercato.encoder.v1.CompareProductsRequest\x1a+.mercato.encoder.v1.CompareProductsResponse\x12U\n\x08GetModel\x12#.mercato.encoder.v1.GetModelRequest\x1a$.mercato.encoder.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(mercato/encoder/v1/encoder_service.proto\x12\x12mercato.encoder.v1\x1a\x1b\x62uf/validate/validate.proto\"\xc6\x01\n\x0bProductText\x12\x1e\n\nproduct_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x19\n\x05title\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x17\n\x05\x62rand\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1f\n\rcategory_path\x18\x04 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x08\x12\"\n\x0f\x61ttribute_texts\x18\x05 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xac\x02\x12\x1e\n\x0b\x64\x65scription\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x18\xa0\x9c\x01\"\x1c\n\x06Vector\x12\x12\n\ncomponents\x18\x01 \x01(\x0c\":\n\x12\x45ncodeTextsRequest\x12$\n\x05texts\x18\x01 \x03(\tB\x15\xbaH\x12\x92\x01\x0f\x08\x01\x10\x80\x02\"\x08r\x06\x10\x01\x18\xa0\x9c\x01\"l\n\x13\x45ncodeTextsResponse\x12+\n\x07vectors\x18\x01 \x03(\x0b\x32\x1a.mercato.encoder.v1.Vector\x12\x15\n\rmodel_release\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\"W\n\x15\x45ncodeProductsRequest\x12>\n\x08products\x18\x01 \x03(\x0b\x32\x1f.mercato.encoder.v1.ProductTextB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x02\"o\n\x16\x45ncodeProductsResponse\x12+\n\x07vectors\x18\x01 \x03(\x0b\x32\x1a.mercato.encoder.v1.Vector\x12\x15\n\rmodel_release\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\"U\n\x16\x43ompareProductsRequest\x12;\n\x05pairs\x18\x01 \x03(\x0b\x32\x1f.mercato.encoder.v1.ProductPairB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x01\"~\n\x0bProductPair\x12\x36\n\x05\x66irst\x18\x01 \x01(\x0b\x32\x1f.mercato.encoder.v1.ProductTextB\x06\xbaH\x03\xc8\x01\x01\x12\x37\n\x06second\x18\x02 \x01(\x0b\x32\x1f.mercato.encoder.v1.ProductTextB\x06\xbaH\x03\xc8\x01\x01\"m\n\x17\x43ompareProductsResponse\x12;\n\x0csimilarities\x18\x01 \x03(\x0b\x32%.mercato.encoder.v1.ProductSimilarity\x12\x15\n\rmodel_release\x18\x02 \x01(\t\"4\n\x11ProductSimilarity\x12\x0e\n\x06\x63osine\x18\x01 \x01(\x01\x12\x0f\n\x07pearson\x18\x02 \x01(\x01\"\xb0\x01\n\x16\x45ncodeBehaviourRequest\x12\x1b\n\nrelease_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1e\n\x0bproduct_ids\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x1e\n\x0b\x65vent_types\x18\x03 \x03(\x05\x42\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12 \n\revent_times_s\x18\x04 \x03(\x03\x42\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x17\n\x06time_s\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"V\n\x17\x45ncodeBehaviourResponse\x12\x13\n\x0buser_vector\x18\x01 \x01(\x0c\x12\x12\n\nrelease_id\x18\x02 \x01(\t\x12\x12\n\nused_count\x18\x03 \x01(\x05\"\x84\x01\n\x1e\x45ncodeBehaviourProductsRequest\x12\x1d\n\nrelease_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x43\n\x08products\x18\x02 \x03(\x0b\x32$.mercato.encoder.v1.BehaviourProductB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"h\n\x10\x42\x65haviourProduct\x12\x1e\n\nproduct_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x13\n\x0btext_vector\x18\x02 \x01(\x0c\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12\r\n\x05\x62rand\x18\x04 \x01(\t\"E\n\x1f\x45ncodeBehaviourProductsResponse\x12\x0f\n\x07vectors\x18\x01 \x01(\x0c\x12\x11\n\tdimension\x18\x02 \x01(\x05\"\x11\n\x0fGetModelRequest\"\x97\x01\n\x10GetModelResponse\x12\x15\n\rmodel_release\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\x12\n\nmax_tokens\x18\x03 \x01(\x05\x12\x12\n\nmodel_name\x18\x04 \x01(\t\x12\x1c\n\x14\x62\x65haviour_release_id\x18\x05 \x01(\t\x12\x13\n\x0brelease_ids\x18\x06 \x03(\t2\x8d\x05\n\x0e\x45ncoderService\x12^\n\x0b\x45ncodeTexts\x12&.mercato.encoder.v1.EncodeTextsRequest\x1a\'.mercato.encoder.v1.EncodeTextsResponse\x12g\n\x0e\x45ncodeProducts\x12).mercato.encoder.v1.EncodeProductsRequest\x1a*.mercato.encoder.v1.EncodeProductsResponse\x12j\n\x0f\x43ompareProducts\x12*.mercato.encoder.v1.CompareProductsRequest\x1a+.mercato.encoder.v1.CompareProductsResponse\x12j\n\x0f\x45ncodeBehaviour\x12*.mercato.encoder.v1.EncodeBehaviourRequest\x1a+.mercato.encoder.v1.EncodeBehaviourResponse\x12\x82\x01\n\x17\x45ncodeBehaviourProducts\x12\x32.mercato.encoder.v1.EncodeBehaviourProductsRequest\x1a\x33.mercato.encoder.v1.EncodeBehaviourProductsResponse\x12U\n\x08GetModel\x12#.mercato.encoder.v1.GetModelRequest\x1a$.mercato.encoder.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,6 +54,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRODUCTPAIR'].fields_by_name['first']._serialized_options = b'\272H\003\310\001\001'
   _globals['_PRODUCTPAIR'].fields_by_name['second']._loaded_options = None
   _globals['_PRODUCTPAIR'].fields_by_name['second']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_ENCODEBEHAVIOURREQUEST'].fields_by_name['release_id']._loaded_options = None
+  _globals['_ENCODEBEHAVIOURREQUEST'].fields_by_name['release_id']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_ENCODEBEHAVIOURREQUEST'].fields_by_name['product_ids']._loaded_options = None
+  _globals['_ENCODEBEHAVIOURREQUEST'].fields_by_name['product_ids']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_ENCODEBEHAVIOURREQUEST'].fields_by_name['event_types']._loaded_options = None
+  _globals['_ENCODEBEHAVIOURREQUEST'].fields_by_name['event_types']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_ENCODEBEHAVIOURREQUEST'].fields_by_name['event_times_s']._loaded_options = None
+  _globals['_ENCODEBEHAVIOURREQUEST'].fields_by_name['event_times_s']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_ENCODEBEHAVIOURREQUEST'].fields_by_name['time_s']._loaded_options = None
+  _globals['_ENCODEBEHAVIOURREQUEST'].fields_by_name['time_s']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_ENCODEBEHAVIOURPRODUCTSREQUEST'].fields_by_name['release_id']._loaded_options = None
+  _globals['_ENCODEBEHAVIOURPRODUCTSREQUEST'].fields_by_name['release_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_ENCODEBEHAVIOURPRODUCTSREQUEST'].fields_by_name['products']._loaded_options = None
+  _globals['_ENCODEBEHAVIOURPRODUCTSREQUEST'].fields_by_name['products']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
+  _globals['_BEHAVIOURPRODUCT'].fields_by_name['product_id']._loaded_options = None
+  _globals['_BEHAVIOURPRODUCT'].fields_by_name['product_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_PRODUCTTEXT']._serialized_start=94
   _globals['_PRODUCTTEXT']._serialized_end=292
   _globals['_VECTOR']._serialized_start=294
@@ -74,10 +90,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPAREPRODUCTSRESPONSE']._serialized_end=1020
   _globals['_PRODUCTSIMILARITY']._serialized_start=1022
   _globals['_PRODUCTSIMILARITY']._serialized_end=1074
-  _globals['_GETMODELREQUEST']._serialized_start=1076
-  _globals['_GETMODELREQUEST']._serialized_end=1093
-  _globals['_GETMODELRESPONSE']._serialized_start=1095
-  _globals['_GETMODELRESPONSE']._serialized_end=1195
-  _globals['_ENCODERSERVICE']._serialized_start=1198
-  _globals['_ENCODERSERVICE']._serialized_end=1610
+  _globals['_ENCODEBEHAVIOURREQUEST']._serialized_start=1077
+  _globals['_ENCODEBEHAVIOURREQUEST']._serialized_end=1253
+  _globals['_ENCODEBEHAVIOURRESPONSE']._serialized_start=1255
+  _globals['_ENCODEBEHAVIOURRESPONSE']._serialized_end=1341
+  _globals['_ENCODEBEHAVIOURPRODUCTSREQUEST']._serialized_start=1344
+  _globals['_ENCODEBEHAVIOURPRODUCTSREQUEST']._serialized_end=1476
+  _globals['_BEHAVIOURPRODUCT']._serialized_start=1478
+  _globals['_BEHAVIOURPRODUCT']._serialized_end=1582
+  _globals['_ENCODEBEHAVIOURPRODUCTSRESPONSE']._serialized_start=1584
+  _globals['_ENCODEBEHAVIOURPRODUCTSRESPONSE']._serialized_end=1653
+  _globals['_GETMODELREQUEST']._serialized_start=1655
+  _globals['_GETMODELREQUEST']._serialized_end=1672
+  _globals['_GETMODELRESPONSE']._serialized_start=1675
+  _globals['_GETMODELRESPONSE']._serialized_end=1826
+  _globals['_ENCODERSERVICE']._serialized_start=1829
+  _globals['_ENCODERSERVICE']._serialized_end=2482
 # @@protoc_insertion_point(module_scope)

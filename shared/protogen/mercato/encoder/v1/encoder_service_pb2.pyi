@@ -307,6 +307,168 @@ class ProductSimilarity(_message.Message):
 Global___ProductSimilarity: _TypeAlias = ProductSimilarity  # noqa: Y015
 
 @_typing.final
+class EncodeBehaviourRequest(_message.Message):
+    """Asks for a person's vector."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_IDS_FIELD_NUMBER: _builtins.int
+    EVENT_TYPES_FIELD_NUMBER: _builtins.int
+    EVENT_TIMES_S_FIELD_NUMBER: _builtins.int
+    TIME_S_FIELD_NUMBER: _builtins.int
+    release_id: _builtins.str
+    """The release. Empty: the current one."""
+    time_s: _builtins.int
+    """The moment for which the vector is made, seconds since 1970. 0: now. Rounded down to the hour, so that equal histories share a vector."""
+    @_builtins.property
+    def product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Row: the product. Oldest first; at most 1,000, of which the latest count that the model knows."""
+
+    @_builtins.property
+    def event_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Row: what was done, as numbers of `mercato.gateway.v1.UserEventType`."""
+
+    @_builtins.property
+    def event_times_s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Row: when, seconds since 1970."""
+
+    def __init__(
+        self,
+        *,
+        release_id: _builtins.str = ...,
+        product_ids: _abc.Iterable[_builtins.str] | None = ...,
+        event_types: _abc.Iterable[_builtins.int] | None = ...,
+        event_times_s: _abc.Iterable[_builtins.int] | None = ...,
+        time_s: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_times_s", b"event_times_s", "event_types", b"event_types", "product_ids", b"product_ids", "release_id", b"release_id", "time_s", b"time_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EncodeBehaviourRequest: _TypeAlias = EncodeBehaviourRequest  # noqa: Y015
+
+@_typing.final
+class EncodeBehaviourResponse(_message.Message):
+    """Holds a person's vector."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_VECTOR_FIELD_NUMBER: _builtins.int
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
+    USED_COUNT_FIELD_NUMBER: _builtins.int
+    user_vector: _builtins.bytes
+    """The vector: 32-bit floats, little endian. Empty: nothing that the person did is known to the model."""
+    release_id: _builtins.str
+    """The release that made it."""
+    used_count: _builtins.int
+    """Rows that counted."""
+    def __init__(
+        self,
+        *,
+        user_vector: _builtins.bytes = ...,
+        release_id: _builtins.str = ...,
+        used_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["release_id", b"release_id", "used_count", b"used_count", "user_vector", b"user_vector"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EncodeBehaviourResponse: _TypeAlias = EncodeBehaviourResponse  # noqa: Y015
+
+@_typing.final
+class EncodeBehaviourProductsRequest(_message.Message):
+    """Asks for product vectors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    release_id: _builtins.str
+    """The release."""
+    @_builtins.property
+    def products(self) -> _containers.RepeatedCompositeFieldContainer[Global___BehaviourProduct]:
+        """1 to 1,000 products."""
+
+    def __init__(
+        self,
+        *,
+        release_id: _builtins.str = ...,
+        products: _abc.Iterable[Global___BehaviourProduct] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["products", b"products", "release_id", b"release_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EncodeBehaviourProductsRequest: _TypeAlias = EncodeBehaviourProductsRequest  # noqa: Y015
+
+@_typing.final
+class BehaviourProduct(_message.Message):
+    """Is what is known of a product."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    TEXT_VECTOR_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    BRAND_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """The product."""
+    text_vector: _builtins.bytes
+    """Its unit vector by the text model. Empty: none."""
+    category: _builtins.str
+    """Its category path joined by ` > `. Empty: unknown."""
+    brand: _builtins.str
+    """Its brand. Empty: unknown."""
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        text_vector: _builtins.bytes = ...,
+        category: _builtins.str = ...,
+        brand: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brand", b"brand", "category", b"category", "product_id", b"product_id", "text_vector", b"text_vector"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BehaviourProduct: _TypeAlias = BehaviourProduct  # noqa: Y015
+
+@_typing.final
+class EncodeBehaviourProductsResponse(_message.Message):
+    """Holds product vectors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VECTORS_FIELD_NUMBER: _builtins.int
+    DIMENSION_FIELD_NUMBER: _builtins.int
+    vectors: _builtins.bytes
+    """The vectors one after the other, in order: 32-bit floats, little endian."""
+    dimension: _builtins.int
+    """Components a vector."""
+    def __init__(
+        self,
+        *,
+        vectors: _builtins.bytes = ...,
+        dimension: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "vectors", b"vectors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EncodeBehaviourProductsResponse: _TypeAlias = EncodeBehaviourProductsResponse  # noqa: Y015
+
+@_typing.final
 class GetModelRequest(_message.Message):
     """Asks which model answers."""
 
@@ -333,6 +495,8 @@ class GetModelResponse(_message.Message):
     DIMENSION_FIELD_NUMBER: _builtins.int
     MAX_TOKENS_FIELD_NUMBER: _builtins.int
     MODEL_NAME_FIELD_NUMBER: _builtins.int
+    BEHAVIOUR_RELEASE_ID_FIELD_NUMBER: _builtins.int
+    RELEASE_IDS_FIELD_NUMBER: _builtins.int
     model_release: _builtins.str
     """The model's release; changes whenever vectors change."""
     dimension: _builtins.int
@@ -341,6 +505,12 @@ class GetModelResponse(_message.Message):
     """Tokens beyond which a text is cut."""
     model_name: _builtins.str
     """Name of the weights."""
+    behaviour_release_id: _builtins.str
+    """The tenant's current release, once its behaviour model is loaded. Empty: none, or it has no behaviour model."""
+    @_builtins.property
+    def release_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All releases of the tenant that are held, with a behaviour model or known to have none."""
+
     def __init__(
         self,
         *,
@@ -348,10 +518,12 @@ class GetModelResponse(_message.Message):
         dimension: _builtins.int = ...,
         max_tokens: _builtins.int = ...,
         model_name: _builtins.str = ...,
+        behaviour_release_id: _builtins.str = ...,
+        release_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "max_tokens", b"max_tokens", "model_name", b"model_name", "model_release", b"model_release"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behaviour_release_id", b"behaviour_release_id", "dimension", b"dimension", "max_tokens", b"max_tokens", "model_name", b"model_name", "model_release", b"model_release", "release_ids", b"release_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

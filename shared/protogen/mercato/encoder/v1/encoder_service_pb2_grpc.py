@@ -51,6 +51,16 @@ class EncoderServiceStub:
                 request_serializer=mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.CompareProductsRequest.SerializeToString,
                 response_deserializer=mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.CompareProductsResponse.FromString,
                 _registered_method=True)
+        self.EncodeBehaviour = channel.unary_unary(
+                '/mercato.encoder.v1.EncoderService/EncodeBehaviour',
+                request_serializer=mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.EncodeBehaviourRequest.SerializeToString,
+                response_deserializer=mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.EncodeBehaviourResponse.FromString,
+                _registered_method=True)
+        self.EncodeBehaviourProducts = channel.unary_unary(
+                '/mercato.encoder.v1.EncoderService/EncodeBehaviourProducts',
+                request_serializer=mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.EncodeBehaviourProductsRequest.SerializeToString,
+                response_deserializer=mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.EncodeBehaviourProductsResponse.FromString,
+                _registered_method=True)
         self.GetModel = channel.unary_unary(
                 '/mercato.encoder.v1.EncoderService/GetModel',
                 request_serializer=mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.GetModelRequest.SerializeToString,
@@ -92,6 +102,26 @@ class EncoderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EncodeBehaviour(self, request, context):
+        """Encodes what a person did last into the person's vector, by the behaviour model of a release. Its inner product with a product's vector of the
+        same release says how likely that product is next.
+
+        Errors: INVALID_ARGUMENT, FAILED_PRECONDITION (the release is not loaded or has no behaviour model), UNAVAILABLE (dependency `triton`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EncodeBehaviourProducts(self, request, context):
+        """Returns product vectors of a release's behaviour model: learnt ones, and for products that nobody had bought yet those made of text,
+        category and brand.
+
+        Errors: as for EncodeBehaviour.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetModel(self, request, context):
         """Says which model answers.
 
@@ -118,6 +148,16 @@ def add_EncoderServiceServicer_to_server(servicer, server):
                     servicer.CompareProducts,
                     request_deserializer=mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.CompareProductsRequest.FromString,
                     response_serializer=mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.CompareProductsResponse.SerializeToString,
+            ),
+            'EncodeBehaviour': grpc.unary_unary_rpc_method_handler(
+                    servicer.EncodeBehaviour,
+                    request_deserializer=mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.EncodeBehaviourRequest.FromString,
+                    response_serializer=mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.EncodeBehaviourResponse.SerializeToString,
+            ),
+            'EncodeBehaviourProducts': grpc.unary_unary_rpc_method_handler(
+                    servicer.EncodeBehaviourProducts,
+                    request_deserializer=mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.EncodeBehaviourProductsRequest.FromString,
+                    response_serializer=mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.EncodeBehaviourProductsResponse.SerializeToString,
             ),
             'GetModel': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModel,
@@ -208,6 +248,60 @@ class EncoderService:
             '/mercato.encoder.v1.EncoderService/CompareProducts',
             mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.CompareProductsRequest.SerializeToString,
             mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.CompareProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EncodeBehaviour(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.encoder.v1.EncoderService/EncodeBehaviour',
+            mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.EncodeBehaviourRequest.SerializeToString,
+            mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.EncodeBehaviourResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EncodeBehaviourProducts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.encoder.v1.EncoderService/EncodeBehaviourProducts',
+            mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.EncodeBehaviourProductsRequest.SerializeToString,
+            mercato_dot_encoder_dot_v1_dot_encoder__service__pb2.EncodeBehaviourProductsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,18 @@ class EncoderServiceStub:
 
     Errors: as for EncodeTexts.
     """
+    EncodeBehaviour: _aio.UnaryUnaryMultiCallable[_encoder_service_pb2.EncodeBehaviourRequest, _encoder_service_pb2.EncodeBehaviourResponse]
+    """Encodes what a person did last into the person's vector, by the behaviour model of a release. Its inner product with a product's vector of the
+    same release says how likely that product is next.
+
+    Errors: INVALID_ARGUMENT, FAILED_PRECONDITION (the release is not loaded or has no behaviour model), UNAVAILABLE (dependency `triton`).
+    """
+    EncodeBehaviourProducts: _aio.UnaryUnaryMultiCallable[_encoder_service_pb2.EncodeBehaviourProductsRequest, _encoder_service_pb2.EncodeBehaviourProductsResponse]
+    """Returns product vectors of a release's behaviour model: learnt ones, and for products that nobody had bought yet those made of text,
+    category and brand.
+
+    Errors: as for EncodeBehaviour.
+    """
     GetModel: _aio.UnaryUnaryMultiCallable[_encoder_service_pb2.GetModelRequest, _encoder_service_pb2.GetModelResponse]
     """Says which model answers.
 
@@ -79,6 +91,30 @@ class EncoderServiceServicer(metaclass=_abc_1.ABCMeta):
         how far the vectors' means are from zero.
 
         Errors: as for EncodeTexts.
+        """
+
+    @_abc_1.abstractmethod
+    def EncodeBehaviour(
+        self,
+        request: _encoder_service_pb2.EncodeBehaviourRequest,
+        context: _aio.ServicerContext[_encoder_service_pb2.EncodeBehaviourRequest, _abc.Awaitable[_encoder_service_pb2.EncodeBehaviourResponse]],
+    ) -> _abc.Awaitable[_encoder_service_pb2.EncodeBehaviourResponse]:
+        """Encodes what a person did last into the person's vector, by the behaviour model of a release. Its inner product with a product's vector of the
+        same release says how likely that product is next.
+
+        Errors: INVALID_ARGUMENT, FAILED_PRECONDITION (the release is not loaded or has no behaviour model), UNAVAILABLE (dependency `triton`).
+        """
+
+    @_abc_1.abstractmethod
+    def EncodeBehaviourProducts(
+        self,
+        request: _encoder_service_pb2.EncodeBehaviourProductsRequest,
+        context: _aio.ServicerContext[_encoder_service_pb2.EncodeBehaviourProductsRequest, _abc.Awaitable[_encoder_service_pb2.EncodeBehaviourProductsResponse]],
+    ) -> _abc.Awaitable[_encoder_service_pb2.EncodeBehaviourProductsResponse]:
+        """Returns product vectors of a release's behaviour model: learnt ones, and for products that nobody had bought yet those made of text,
+        category and brand.
+
+        Errors: as for EncodeBehaviour.
         """
 
     @_abc_1.abstractmethod

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +19,58 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _TrainingKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TrainingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TrainingKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TRAINING_KIND_UNSPECIFIED: _TrainingKind.ValueType  # 0
+    """As the trainer is configured."""
+    TRAINING_KIND_TABLES: _TrainingKind.ValueType  # 1
+    """Item statistics and item neighbours; models are taken over from the current release. Takes seconds."""
+    TRAINING_KIND_FULL: _TrainingKind.ValueType  # 2
+    """Everything from the beginning: tables, behaviour model, ranker."""
+    TRAINING_KIND_INCREMENTAL: _TrainingKind.ValueType  # 3
+    """Everything, the behaviour model going on from the current release, with old events replayed."""
+
+class TrainingKind(_TrainingKind, metaclass=_TrainingKindEnumTypeWrapper):
+    """Is a way to learn."""
+
+TRAINING_KIND_UNSPECIFIED: TrainingKind.ValueType  # 0
+"""As the trainer is configured."""
+TRAINING_KIND_TABLES: TrainingKind.ValueType  # 1
+"""Item statistics and item neighbours; models are taken over from the current release. Takes seconds."""
+TRAINING_KIND_FULL: TrainingKind.ValueType  # 2
+"""Everything from the beginning: tables, behaviour model, ranker."""
+TRAINING_KIND_INCREMENTAL: TrainingKind.ValueType  # 3
+"""Everything, the behaviour model going on from the current release, with old events replayed."""
+Global___TrainingKind: _TypeAlias = TrainingKind  # noqa: Y015
+
+class _RolloutMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RolloutModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RolloutMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ROLLOUT_MODE_UNSPECIFIED: _RolloutMode.ValueType  # 0
+    """Not given."""
+    ROLLOUT_MODE_SHADOW: _RolloutMode.ValueType  # 1
+    """Computed beside the current one and compared; never shown."""
+    ROLLOUT_MODE_CANARY: _RolloutMode.ValueType  # 2
+    """Shown to a share of people."""
+
+class RolloutMode(_RolloutMode, metaclass=_RolloutModeEnumTypeWrapper):
+    """Is a way to try a release."""
+
+ROLLOUT_MODE_UNSPECIFIED: RolloutMode.ValueType  # 0
+"""Not given."""
+ROLLOUT_MODE_SHADOW: RolloutMode.ValueType  # 1
+"""Computed beside the current one and compared; never shown."""
+ROLLOUT_MODE_CANARY: RolloutMode.ValueType  # 2
+"""Shown to a share of people."""
+Global___RolloutMode: _TypeAlias = RolloutMode  # noqa: Y015
 
 @_typing.final
 class Release(_message.Message):
@@ -33,6 +86,13 @@ class Release(_message.Message):
     USER_COUNT_FIELD_NUMBER: _builtins.int
     PRODUCT_COUNT_FIELD_NUMBER: _builtins.int
     PAIR_COUNT_FIELD_NUMBER: _builtins.int
+    PARENT_RELEASE_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CONTENT_HASH_FIELD_NUMBER: _builtins.int
+    ARTIFACTS_FIELD_NUMBER: _builtins.int
+    METRICS_FIELD_NUMBER: _builtins.int
+    GATE_FIELD_NUMBER: _builtins.int
+    DATA_CARD_FIELD_NUMBER: _builtins.int
     release_id: _builtins.str
     """The release's id; sorts by time."""
     current: _builtins.bool
@@ -45,6 +105,14 @@ class Release(_message.Message):
     """Products with statistics."""
     pair_count: _builtins.int
     """Product pairs with a weight."""
+    parent_release_id: _builtins.str
+    """The release that was current when this one was learnt. Empty: none was."""
+    kind: Global___TrainingKind.ValueType
+    """How it was learnt."""
+    content_hash: _builtins.str
+    """SHA-256 over its artifacts, in hexadecimal digits: equal content, equal hash."""
+    data_card: _builtins.str
+    """What it learnt from, as JSON: rows, people, products, time span, filters, hash. Only in GetRelease."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -52,6 +120,18 @@ class Release(_message.Message):
     @_builtins.property
     def data_end_time(self) -> _timestamp_pb2.Timestamp:
         """The latest event that it learnt from."""
+
+    @_builtins.property
+    def artifacts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReleaseArtifact]:
+        """What it is made of."""
+
+    @_builtins.property
+    def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReleaseMetric]:
+        """How good it is on the latest days, which it had not seen when it was measured."""
+
+    @_builtins.property
+    def gate(self) -> Global___ReleaseGate:
+        """Whether it may be released. Unset: it was not measured."""
 
     def __init__(
         self,
@@ -64,14 +144,221 @@ class Release(_message.Message):
         user_count: _builtins.int = ...,
         product_count: _builtins.int = ...,
         pair_count: _builtins.int = ...,
+        parent_release_id: _builtins.str = ...,
+        kind: Global___TrainingKind.ValueType = ...,
+        content_hash: _builtins.str = ...,
+        artifacts: _abc.Iterable[Global___ReleaseArtifact] | None = ...,
+        metrics: _abc.Iterable[Global___ReleaseMetric] | None = ...,
+        gate: Global___ReleaseGate | None = ...,
+        data_card: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "data_end_time", b"data_end_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "data_end_time", b"data_end_time", "gate", b"gate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "current", b"current", "data_end_time", b"data_end_time", "pair_count", b"pair_count", "product_count", b"product_count", "purchase_count", b"purchase_count", "release_id", b"release_id", "user_count", b"user_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifacts", b"artifacts", "content_hash", b"content_hash", "create_time", b"create_time", "current", b"current", "data_card", b"data_card", "data_end_time", b"data_end_time", "gate", b"gate", "kind", b"kind", "metrics", b"metrics", "pair_count", b"pair_count", "parent_release_id", b"parent_release_id", "product_count", b"product_count", "purchase_count", b"purchase_count", "release_id", b"release_id", "user_count", b"user_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Release: _TypeAlias = Release  # noqa: Y015
+
+@_typing.final
+class ReleaseArtifact(_message.Message):
+    """Is one artifact of a release."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, such as `ranker.onnx`."""
+    sha256: _builtins.str
+    """SHA-256 of its bytes, in hexadecimal digits."""
+    size_bytes: _builtins.int
+    """Its size."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseArtifact: _TypeAlias = ReleaseArtifact  # noqa: Y015
+
+@_typing.final
+class ReleaseMetric(_message.Message):
+    """Is one measure with its 95 % interval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SLICE_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, such as `ndcg@10`."""
+    slice: _builtins.str
+    """Whom or what it is about: `all`, `new to the user`, `light users`."""
+    model: _builtins.str
+    """The model: `release`, `current`, or a baseline such as `own most-bought`."""
+    value: _builtins.float
+    """The mean."""
+    low: _builtins.float
+    """Lower end of the interval."""
+    high: _builtins.float
+    """Upper end of the interval."""
+    count: _builtins.int
+    """People measured."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        slice: _builtins.str = ...,
+        model: _builtins.str = ...,
+        value: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "high", b"high", "low", b"low", "model", b"model", "name", b"name", "slice", b"slice", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseMetric: _TypeAlias = ReleaseMetric  # noqa: Y015
+
+@_typing.final
+class ReleaseGate(_message.Message):
+    """Says whether a release may become current."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PASSED_FIELD_NUMBER: _builtins.int
+    CHECKS_FIELD_NUMBER: _builtins.int
+    passed: _builtins.bool
+    """Whether it may."""
+    @_builtins.property
+    def checks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Each check, for people: `ndcg@10 all: +0.0121 [+0.0089, +0.0155] against the current release: better`."""
+
+    def __init__(
+        self,
+        *,
+        passed: _builtins.bool = ...,
+        checks: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks", "passed", b"passed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseGate: _TypeAlias = ReleaseGate  # noqa: Y015
+
+@_typing.final
+class Rollout(_message.Message):
+    """Tries one release beside the current one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
+    BASELINE_RELEASE_ID_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    RUNNING_FIELD_NUMBER: _builtins.int
+    FINDING_FIELD_NUMBER: _builtins.int
+    ARMS_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_LOW_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_HIGH_FIELD_NUMBER: _builtins.int
+    release_id: _builtins.str
+    """The release on trial."""
+    baseline_release_id: _builtins.str
+    """The release that it is compared with."""
+    mode: Global___RolloutMode.ValueType
+    """How it is tried."""
+    share: _builtins.float
+    """Share of people, from 0 to 1."""
+    running: _builtins.bool
+    """Whether it goes on."""
+    finding: _builtins.str
+    """Why it ended, or what is known so far, for people."""
+    difference_low: _builtins.float
+    """Lower end of the always-valid interval of the difference in click-through, trial minus baseline."""
+    difference_high: _builtins.float
+    """Upper end of it."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When it began."""
+
+    @_builtins.property
+    def arms(self) -> _containers.RepeatedCompositeFieldContainer[Global___RolloutArm]:
+        """What was counted. Empty in the shadow."""
+
+    def __init__(
+        self,
+        *,
+        release_id: _builtins.str = ...,
+        baseline_release_id: _builtins.str = ...,
+        mode: Global___RolloutMode.ValueType = ...,
+        share: _builtins.float = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        running: _builtins.bool = ...,
+        finding: _builtins.str = ...,
+        arms: _abc.Iterable[Global___RolloutArm] | None = ...,
+        difference_low: _builtins.float = ...,
+        difference_high: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arms", b"arms", "baseline_release_id", b"baseline_release_id", "difference_high", b"difference_high", "difference_low", b"difference_low", "finding", b"finding", "mode", b"mode", "release_id", b"release_id", "running", b"running", "share", b"share", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rollout: _TypeAlias = Rollout  # noqa: Y015
+
+@_typing.final
+class RolloutArm(_message.Message):
+    """Is what one release of a rollout led to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
+    SHOWN_COUNT_FIELD_NUMBER: _builtins.int
+    CLICKED_COUNT_FIELD_NUMBER: _builtins.int
+    PURCHASED_COUNT_FIELD_NUMBER: _builtins.int
+    release_id: _builtins.str
+    """The release."""
+    shown_count: _builtins.int
+    """People to whom its lists were shown: what one person does is one observation."""
+    clicked_count: _builtins.int
+    """Those of them who clicked a product of such a list."""
+    purchased_count: _builtins.int
+    """Those of them who bought a product of such a list."""
+    def __init__(
+        self,
+        *,
+        release_id: _builtins.str = ...,
+        shown_count: _builtins.int = ...,
+        clicked_count: _builtins.int = ...,
+        purchased_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clicked_count", b"clicked_count", "purchased_count", b"purchased_count", "release_id", b"release_id", "shown_count", b"shown_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RolloutArm: _TypeAlias = RolloutArm  # noqa: Y015
 
 @_typing.final
 class ComponentStatus(_message.Message):
@@ -183,16 +470,20 @@ class TrainRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     KEEP_CURRENT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     keep_current: _builtins.bool
-    """Whether a good release becomes the current one at once. Default: it does."""
+    """Whether the current release stays current also when the new one passes the gate."""
+    kind: Global___TrainingKind.ValueType
+    """How to learn. Default: as the trainer is configured."""
     def __init__(
         self,
         *,
         keep_current: _builtins.bool = ...,
+        kind: Global___TrainingKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep_current", b"keep_current"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep_current", b"keep_current", "kind", b"kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -333,6 +624,231 @@ class PromoteReleaseResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PromoteReleaseResponse: _TypeAlias = PromoteReleaseResponse  # noqa: Y015
+
+@_typing.final
+class GetReleaseRequest(_message.Message):
+    """Asks for one release."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
+    release_id: _builtins.str
+    """The release. Empty: the current one."""
+    def __init__(
+        self,
+        *,
+        release_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["release_id", b"release_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReleaseRequest: _TypeAlias = GetReleaseRequest  # noqa: Y015
+
+@_typing.final
+class GetReleaseResponse(_message.Message):
+    """Holds one release."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def release(self) -> Global___Release:
+        """The release."""
+
+    def __init__(
+        self,
+        *,
+        release: Global___Release | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["release", b"release"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["release", b"release"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReleaseResponse: _TypeAlias = GetReleaseResponse  # noqa: Y015
+
+@_typing.final
+class RollbackReleaseRequest(_message.Message):
+    """Goes back to the release before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackReleaseRequest: _TypeAlias = RollbackReleaseRequest  # noqa: Y015
+
+@_typing.final
+class RollbackReleaseResponse(_message.Message):
+    """Holds the release that is current now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def release(self) -> Global___Release:
+        """The release."""
+
+    def __init__(
+        self,
+        *,
+        release: Global___Release | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["release", b"release"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["release", b"release"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackReleaseResponse: _TypeAlias = RollbackReleaseResponse  # noqa: Y015
+
+@_typing.final
+class StartRolloutRequest(_message.Message):
+    """Starts a rollout."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    release_id: _builtins.str
+    """The release to try."""
+    mode: Global___RolloutMode.ValueType
+    """How."""
+    share: _builtins.float
+    """Share of people, above 0 and at most 1. Default: 0.05."""
+    def __init__(
+        self,
+        *,
+        release_id: _builtins.str = ...,
+        mode: Global___RolloutMode.ValueType = ...,
+        share: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_share", b"_share", "share", b"share"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_share", b"_share", "mode", b"mode", "release_id", b"release_id", "share", b"share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__share: _TypeAlias = _typing.Literal["share"]  # noqa: Y015
+    _WhichOneofArgType__share: _TypeAlias = _typing.Literal["_share", b"_share"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__share) -> _WhichOneofReturnType__share | None: ...
+
+Global___StartRolloutRequest: _TypeAlias = StartRolloutRequest  # noqa: Y015
+
+@_typing.final
+class StartRolloutResponse(_message.Message):
+    """Holds the rollout that began."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rollout(self) -> Global___Rollout:
+        """The rollout."""
+
+    def __init__(
+        self,
+        *,
+        rollout: Global___Rollout | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rollout", b"rollout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartRolloutResponse: _TypeAlias = StartRolloutResponse  # noqa: Y015
+
+@_typing.final
+class StopRolloutRequest(_message.Message):
+    """Ends the rollout."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopRolloutRequest: _TypeAlias = StopRolloutRequest  # noqa: Y015
+
+@_typing.final
+class StopRolloutResponse(_message.Message):
+    """Holds the rollout that ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rollout(self) -> Global___Rollout:
+        """The rollout."""
+
+    def __init__(
+        self,
+        *,
+        rollout: Global___Rollout | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rollout", b"rollout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopRolloutResponse: _TypeAlias = StopRolloutResponse  # noqa: Y015
+
+@_typing.final
+class GetRolloutRequest(_message.Message):
+    """Asks for the latest rollout."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRolloutRequest: _TypeAlias = GetRolloutRequest  # noqa: Y015
+
+@_typing.final
+class GetRolloutResponse(_message.Message):
+    """Holds the latest rollout."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rollout(self) -> Global___Rollout:
+        """The rollout."""
+
+    def __init__(
+        self,
+        *,
+        rollout: Global___Rollout | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rollout", b"rollout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRolloutResponse: _TypeAlias = GetRolloutResponse  # noqa: Y015
 
 @_typing.final
 class RebuildIndexRequest(_message.Message):

@@ -50,10 +50,35 @@ class OperationsServiceStub:
                 request_serializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.ListReleasesRequest.SerializeToString,
                 response_deserializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.ListReleasesResponse.FromString,
                 _registered_method=True)
+        self.GetRelease = channel.unary_unary(
+                '/mercato.gateway.v1.OperationsService/GetRelease',
+                request_serializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.GetReleaseRequest.SerializeToString,
+                response_deserializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.GetReleaseResponse.FromString,
+                _registered_method=True)
         self.PromoteRelease = channel.unary_unary(
                 '/mercato.gateway.v1.OperationsService/PromoteRelease',
                 request_serializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.PromoteReleaseRequest.SerializeToString,
                 response_deserializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.PromoteReleaseResponse.FromString,
+                _registered_method=True)
+        self.RollbackRelease = channel.unary_unary(
+                '/mercato.gateway.v1.OperationsService/RollbackRelease',
+                request_serializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.RollbackReleaseRequest.SerializeToString,
+                response_deserializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.RollbackReleaseResponse.FromString,
+                _registered_method=True)
+        self.StartRollout = channel.unary_unary(
+                '/mercato.gateway.v1.OperationsService/StartRollout',
+                request_serializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.StartRolloutRequest.SerializeToString,
+                response_deserializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.StartRolloutResponse.FromString,
+                _registered_method=True)
+        self.StopRollout = channel.unary_unary(
+                '/mercato.gateway.v1.OperationsService/StopRollout',
+                request_serializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.StopRolloutRequest.SerializeToString,
+                response_deserializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.StopRolloutResponse.FromString,
+                _registered_method=True)
+        self.GetRollout = channel.unary_unary(
+                '/mercato.gateway.v1.OperationsService/GetRollout',
+                request_serializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.GetRolloutRequest.SerializeToString,
+                response_deserializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.GetRolloutResponse.FromString,
                 _registered_method=True)
         self.RebuildIndex = channel.unary_stream(
                 '/mercato.gateway.v1.OperationsService/RebuildIndex',
@@ -76,8 +101,8 @@ class OperationsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Train(self, request, context):
-        """Computes a release from the events of this tenant and, unless told not to, makes it the current one. Streams progress; the job goes on
-        when the caller leaves.
+        """Learns a release from the events of this tenant. A release that passes the gate becomes the current one, unless told not to. Streams
+        progress; the job goes on when the caller leaves.
 
         Errors: FAILED_PRECONDITION (a job is running, or there are no purchases to learn from), UNAVAILABLE.
         """
@@ -94,10 +119,56 @@ class OperationsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def PromoteRelease(self, request, context):
-        """Makes one release the current one; also the way back to an earlier one.
+    def GetRelease(self, request, context):
+        """Returns one release with its artifacts, metrics, gate and data card.
 
         Errors: NOT_FOUND (RELEASE_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PromoteRelease(self, request, context):
+        """Makes one release the current one, whatever its gate said; also the way back to an earlier one.
+
+        Errors: NOT_FOUND (RELEASE_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackRelease(self, request, context):
+        """Makes the release that was current before the present one current again.
+
+        Errors: FAILED_PRECONDITION (there is none, or it was deleted).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartRollout(self, request, context):
+        """Tries a release beside the current one: in the shadow (computed and compared, never shown) or as a canary (shown to a share of people, always
+        the same ones). A canary that does harm is stopped by itself. A rollout in progress is replaced.
+
+        Errors: NOT_FOUND (RELEASE_NOT_FOUND), FAILED_PRECONDITION (it is the current release).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopRollout(self, request, context):
+        """Ends the rollout; everybody gets the current release.
+
+        Errors: FAILED_PRECONDITION (there is none).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRollout(self, request, context):
+        """Returns the latest rollout and what it showed so far.
+
+        Errors: FAILED_PRECONDITION (there was none).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,10 +201,35 @@ def add_OperationsServiceServicer_to_server(servicer, server):
                     request_deserializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.ListReleasesRequest.FromString,
                     response_serializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.ListReleasesResponse.SerializeToString,
             ),
+            'GetRelease': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRelease,
+                    request_deserializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.GetReleaseRequest.FromString,
+                    response_serializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.GetReleaseResponse.SerializeToString,
+            ),
             'PromoteRelease': grpc.unary_unary_rpc_method_handler(
                     servicer.PromoteRelease,
                     request_deserializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.PromoteReleaseRequest.FromString,
                     response_serializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.PromoteReleaseResponse.SerializeToString,
+            ),
+            'RollbackRelease': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackRelease,
+                    request_deserializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.RollbackReleaseRequest.FromString,
+                    response_serializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.RollbackReleaseResponse.SerializeToString,
+            ),
+            'StartRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartRollout,
+                    request_deserializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.StartRolloutRequest.FromString,
+                    response_serializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.StartRolloutResponse.SerializeToString,
+            ),
+            'StopRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopRollout,
+                    request_deserializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.StopRolloutRequest.FromString,
+                    response_serializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.StopRolloutResponse.SerializeToString,
+            ),
+            'GetRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRollout,
+                    request_deserializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.GetRolloutRequest.FromString,
+                    response_serializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.GetRolloutResponse.SerializeToString,
             ),
             'RebuildIndex': grpc.unary_stream_rpc_method_handler(
                     servicer.RebuildIndex,
@@ -234,6 +330,33 @@ class OperationsService:
             _registered_method=True)
 
     @staticmethod
+    def GetRelease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.gateway.v1.OperationsService/GetRelease',
+            mercato_dot_gateway_dot_v1_dot_operations__service__pb2.GetReleaseRequest.SerializeToString,
+            mercato_dot_gateway_dot_v1_dot_operations__service__pb2.GetReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def PromoteRelease(request,
             target,
             options=(),
@@ -250,6 +373,114 @@ class OperationsService:
             '/mercato.gateway.v1.OperationsService/PromoteRelease',
             mercato_dot_gateway_dot_v1_dot_operations__service__pb2.PromoteReleaseRequest.SerializeToString,
             mercato_dot_gateway_dot_v1_dot_operations__service__pb2.PromoteReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackRelease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.gateway.v1.OperationsService/RollbackRelease',
+            mercato_dot_gateway_dot_v1_dot_operations__service__pb2.RollbackReleaseRequest.SerializeToString,
+            mercato_dot_gateway_dot_v1_dot_operations__service__pb2.RollbackReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.gateway.v1.OperationsService/StartRollout',
+            mercato_dot_gateway_dot_v1_dot_operations__service__pb2.StartRolloutRequest.SerializeToString,
+            mercato_dot_gateway_dot_v1_dot_operations__service__pb2.StartRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.gateway.v1.OperationsService/StopRollout',
+            mercato_dot_gateway_dot_v1_dot_operations__service__pb2.StopRolloutRequest.SerializeToString,
+            mercato_dot_gateway_dot_v1_dot_operations__service__pb2.StopRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.gateway.v1.OperationsService/GetRollout',
+            mercato_dot_gateway_dot_v1_dot_operations__service__pb2.GetRolloutRequest.SerializeToString,
+            mercato_dot_gateway_dot_v1_dot_operations__service__pb2.GetRolloutResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,8 +22,8 @@ class OperationsServiceStub:
     Errors: none but those of every call.
     """
     Train: _aio.UnaryStreamMultiCallable[_operations_service_pb2.TrainRequest, _operations_service_pb2.TrainResponse]
-    """Computes a release from the events of this tenant and, unless told not to, makes it the current one. Streams progress; the job goes on
-    when the caller leaves.
+    """Learns a release from the events of this tenant. A release that passes the gate becomes the current one, unless told not to. Streams
+    progress; the job goes on when the caller leaves.
 
     Errors: FAILED_PRECONDITION (a job is running, or there are no purchases to learn from), UNAVAILABLE.
     """
@@ -32,10 +32,36 @@ class OperationsServiceStub:
 
     Errors: INVALID_ARGUMENT (INVALID_PAGE_TOKEN, negative page size).
     """
-    PromoteRelease: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.PromoteReleaseRequest, _operations_service_pb2.PromoteReleaseResponse]
-    """Makes one release the current one; also the way back to an earlier one.
+    GetRelease: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.GetReleaseRequest, _operations_service_pb2.GetReleaseResponse]
+    """Returns one release with its artifacts, metrics, gate and data card.
 
     Errors: NOT_FOUND (RELEASE_NOT_FOUND).
+    """
+    PromoteRelease: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.PromoteReleaseRequest, _operations_service_pb2.PromoteReleaseResponse]
+    """Makes one release the current one, whatever its gate said; also the way back to an earlier one.
+
+    Errors: NOT_FOUND (RELEASE_NOT_FOUND).
+    """
+    RollbackRelease: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.RollbackReleaseRequest, _operations_service_pb2.RollbackReleaseResponse]
+    """Makes the release that was current before the present one current again.
+
+    Errors: FAILED_PRECONDITION (there is none, or it was deleted).
+    """
+    StartRollout: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.StartRolloutRequest, _operations_service_pb2.StartRolloutResponse]
+    """Tries a release beside the current one: in the shadow (computed and compared, never shown) or as a canary (shown to a share of people, always
+    the same ones). A canary that does harm is stopped by itself. A rollout in progress is replaced.
+
+    Errors: NOT_FOUND (RELEASE_NOT_FOUND), FAILED_PRECONDITION (it is the current release).
+    """
+    StopRollout: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.StopRolloutRequest, _operations_service_pb2.StopRolloutResponse]
+    """Ends the rollout; everybody gets the current release.
+
+    Errors: FAILED_PRECONDITION (there is none).
+    """
+    GetRollout: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.GetRolloutRequest, _operations_service_pb2.GetRolloutResponse]
+    """Returns the latest rollout and what it showed so far.
+
+    Errors: FAILED_PRECONDITION (there was none).
     """
     RebuildIndex: _aio.UnaryStreamMultiCallable[_operations_service_pb2.RebuildIndexRequest, _operations_service_pb2.RebuildIndexResponse]
     """Builds the product index anew from the catalogue beside the one in use, then moves the alias. Answers go on meanwhile. Streams progress.
@@ -63,8 +89,8 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_service_pb2.TrainRequest,
         context: _aio.ServicerContext[_operations_service_pb2.TrainRequest, _abc.AsyncIterator[_operations_service_pb2.TrainResponse]],
     ) -> _abc.AsyncIterator[_operations_service_pb2.TrainResponse]:
-        """Computes a release from the events of this tenant and, unless told not to, makes it the current one. Streams progress; the job goes on
-        when the caller leaves.
+        """Learns a release from the events of this tenant. A release that passes the gate becomes the current one, unless told not to. Streams
+        progress; the job goes on when the caller leaves.
 
         Errors: FAILED_PRECONDITION (a job is running, or there are no purchases to learn from), UNAVAILABLE.
         """
@@ -81,14 +107,70 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def GetRelease(
+        self,
+        request: _operations_service_pb2.GetReleaseRequest,
+        context: _aio.ServicerContext[_operations_service_pb2.GetReleaseRequest, _abc.Awaitable[_operations_service_pb2.GetReleaseResponse]],
+    ) -> _abc.Awaitable[_operations_service_pb2.GetReleaseResponse]:
+        """Returns one release with its artifacts, metrics, gate and data card.
+
+        Errors: NOT_FOUND (RELEASE_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
     def PromoteRelease(
         self,
         request: _operations_service_pb2.PromoteReleaseRequest,
         context: _aio.ServicerContext[_operations_service_pb2.PromoteReleaseRequest, _abc.Awaitable[_operations_service_pb2.PromoteReleaseResponse]],
     ) -> _abc.Awaitable[_operations_service_pb2.PromoteReleaseResponse]:
-        """Makes one release the current one; also the way back to an earlier one.
+        """Makes one release the current one, whatever its gate said; also the way back to an earlier one.
 
         Errors: NOT_FOUND (RELEASE_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def RollbackRelease(
+        self,
+        request: _operations_service_pb2.RollbackReleaseRequest,
+        context: _aio.ServicerContext[_operations_service_pb2.RollbackReleaseRequest, _abc.Awaitable[_operations_service_pb2.RollbackReleaseResponse]],
+    ) -> _abc.Awaitable[_operations_service_pb2.RollbackReleaseResponse]:
+        """Makes the release that was current before the present one current again.
+
+        Errors: FAILED_PRECONDITION (there is none, or it was deleted).
+        """
+
+    @_abc_1.abstractmethod
+    def StartRollout(
+        self,
+        request: _operations_service_pb2.StartRolloutRequest,
+        context: _aio.ServicerContext[_operations_service_pb2.StartRolloutRequest, _abc.Awaitable[_operations_service_pb2.StartRolloutResponse]],
+    ) -> _abc.Awaitable[_operations_service_pb2.StartRolloutResponse]:
+        """Tries a release beside the current one: in the shadow (computed and compared, never shown) or as a canary (shown to a share of people, always
+        the same ones). A canary that does harm is stopped by itself. A rollout in progress is replaced.
+
+        Errors: NOT_FOUND (RELEASE_NOT_FOUND), FAILED_PRECONDITION (it is the current release).
+        """
+
+    @_abc_1.abstractmethod
+    def StopRollout(
+        self,
+        request: _operations_service_pb2.StopRolloutRequest,
+        context: _aio.ServicerContext[_operations_service_pb2.StopRolloutRequest, _abc.Awaitable[_operations_service_pb2.StopRolloutResponse]],
+    ) -> _abc.Awaitable[_operations_service_pb2.StopRolloutResponse]:
+        """Ends the rollout; everybody gets the current release.
+
+        Errors: FAILED_PRECONDITION (there is none).
+        """
+
+    @_abc_1.abstractmethod
+    def GetRollout(
+        self,
+        request: _operations_service_pb2.GetRolloutRequest,
+        context: _aio.ServicerContext[_operations_service_pb2.GetRolloutRequest, _abc.Awaitable[_operations_service_pb2.GetRolloutResponse]],
+    ) -> _abc.Awaitable[_operations_service_pb2.GetRolloutResponse]:
+        """Returns the latest rollout and what it showed so far.
+
+        Errors: FAILED_PRECONDITION (there was none).
         """
 
     @_abc_1.abstractmethod

@@ -91,6 +91,8 @@ class _ChannelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Channel.Value
     """Its text has the query's words (BM25)."""
     CHANNEL_POPULAR: _Channel.ValueType  # 9
     """It sells well in the whole shop."""
+    CHANNEL_BEHAVIOUR: _Channel.ValueType  # 10
+    """The behaviour model expects it next (vectors)."""
 
 class Channel(_Channel, metaclass=_ChannelEnumTypeWrapper):
     """Is a way by which a product comes into an answer."""
@@ -115,6 +117,8 @@ CHANNEL_KEYWORD: Channel.ValueType  # 8
 """Its text has the query's words (BM25)."""
 CHANNEL_POPULAR: Channel.ValueType  # 9
 """It sells well in the whole shop."""
+CHANNEL_BEHAVIOUR: Channel.ValueType  # 10
+"""The behaviour model expects it next (vectors)."""
 Global___Channel: _TypeAlias = Channel  # noqa: Y015
 
 class _ReasonCode:
@@ -143,6 +147,8 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """Popular."""
     REASON_CODE_MATCHES_QUERY: _ReasonCode.ValueType  # 9
     """Matches the query."""
+    REASON_CODE_CHOSEN_NEXT: _ReasonCode.ValueType  # 10
+    """Chosen next by people who did the same."""
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """Is a kind of reason."""
@@ -167,6 +173,8 @@ REASON_CODE_POPULAR: ReasonCode.ValueType  # 8
 """Popular."""
 REASON_CODE_MATCHES_QUERY: ReasonCode.ValueType  # 9
 """Matches the query."""
+REASON_CODE_CHOSEN_NEXT: ReasonCode.ValueType  # 10
+"""Chosen next by people who did the same."""
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 
 class _Stage:
@@ -184,13 +192,17 @@ class _StageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Stage.ValueType
     STAGE_RETRIEVAL: _Stage.ValueType  # 3
     """Candidates from the indexes."""
     STAGE_RANKING: _Stage.ValueType  # 4
-    """The order by the blend."""
+    """The order."""
     STAGE_CATALOG: _Stage.ValueType  # 5
     """Present price and stock."""
     STAGE_RELEASE: _Stage.ValueType  # 6
     """Lists learnt from events."""
     STAGE_VECTOR_INDEX: _Stage.ValueType  # 7
     """Search by meaning (one channel within retrieval)."""
+    STAGE_BEHAVIOUR: _Stage.ValueType  # 8
+    """The user's vector from what they did last."""
+    STAGE_LEARNED_RANKER: _Stage.ValueType  # 9
+    """The learned ranker; the blend orders instead."""
 
 class Stage(_Stage, metaclass=_StageEnumTypeWrapper):
     """Is a stage of a pipeline."""
@@ -204,13 +216,17 @@ STAGE_ENCODER: Stage.ValueType  # 2
 STAGE_RETRIEVAL: Stage.ValueType  # 3
 """Candidates from the indexes."""
 STAGE_RANKING: Stage.ValueType  # 4
-"""The order by the blend."""
+"""The order."""
 STAGE_CATALOG: Stage.ValueType  # 5
 """Present price and stock."""
 STAGE_RELEASE: Stage.ValueType  # 6
 """Lists learnt from events."""
 STAGE_VECTOR_INDEX: Stage.ValueType  # 7
 """Search by meaning (one channel within retrieval)."""
+STAGE_BEHAVIOUR: Stage.ValueType  # 8
+"""The user's vector from what they did last."""
+STAGE_LEARNED_RANKER: Stage.ValueType  # 9
+"""The learned ranker; the blend orders instead."""
 Global___Stage: _TypeAlias = Stage  # noqa: Y015
 
 @_typing.final

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mercato.gateway.v1 import recommendation_pb2 as _recommendation_pb2
 from mercato.gateway.v1 import recommendation_service_pb2 as _recommendation_service_pb2
 from mercato.profile.v1 import profile_features_pb2 as _profile_features_pb2
@@ -22,6 +23,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Orderer:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OrdererEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Orderer.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ORDERER_UNSPECIFIED: _Orderer.ValueType  # 0
+    """Not known."""
+    ORDERER_BLEND: _Orderer.ValueType  # 1
+    """The fixed blend."""
+    ORDERER_LEARNED: _Orderer.ValueType  # 2
+    """The release's learned ranker."""
+
+class Orderer(_Orderer, metaclass=_OrdererEnumTypeWrapper):
+    """Is what orders candidates."""
+
+ORDERER_UNSPECIFIED: Orderer.ValueType  # 0
+"""Not known."""
+ORDERER_BLEND: Orderer.ValueType  # 1
+"""The fixed blend."""
+ORDERER_LEARNED: Orderer.ValueType  # 2
+"""The release's learned ranker."""
+Global___Orderer: _TypeAlias = Orderer  # noqa: Y015
 
 @_typing.final
 class RankRequest(_message.Message):
@@ -41,6 +66,7 @@ class RankRequest(_message.Message):
     RANK_TIME_FIELD_NUMBER: _builtins.int
     EXCLUDE_PURCHASED_FIELD_NUMBER: _builtins.int
     QUERY_SCORES_FIELD_NUMBER: _builtins.int
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
     placement: _recommendation_service_pb2.Placement.ValueType
     """Where the list will stand."""
     limit: _builtins.int
@@ -51,6 +77,8 @@ class RankRequest(_message.Message):
     """Whether contributions are returned."""
     exclude_purchased: _builtins.bool
     """Whether products bought before are left out."""
+    release_id: _builtins.str
+    """The release to use. Empty: the current one. One that is not loaded: none."""
     @_builtins.property
     def profile(self) -> _profile_features_pb2.ProfileFeatures:
         """The person. Unset: not known."""
@@ -94,10 +122,11 @@ class RankRequest(_message.Message):
         rank_time: _timestamp_pb2.Timestamp | None = ...,
         exclude_purchased: _builtins.bool = ...,
         query_scores: _abc.Iterable[_builtins.float] | None = ...,
+        release_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "candidates", b"candidates", "context", b"context", "diversity", b"diversity", "profile", b"profile", "rank_time", b"rank_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "candidates", b"candidates", "context", b"context", "diversity", b"diversity", "exclude_purchased", b"exclude_purchased", "excluded_product_ids", b"excluded_product_ids", "explain", b"explain", "limit", b"limit", "placement", b"placement", "profile", b"profile", "query_scores", b"query_scores", "rank_time", b"rank_time", "seed_product_ids", b"seed_product_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "candidates", b"candidates", "context", b"context", "diversity", b"diversity", "exclude_purchased", b"exclude_purchased", "excluded_product_ids", b"excluded_product_ids", "explain", b"explain", "limit", b"limit", "placement", b"placement", "profile", b"profile", "query_scores", b"query_scores", "rank_time", b"rank_time", "release_id", b"release_id", "seed_product_ids", b"seed_product_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__diversity: _TypeAlias = _typing.Literal["diversity"]  # noqa: Y015
     _WhichOneofArgType__diversity: _TypeAlias = _typing.Literal["_diversity", b"_diversity"]  # noqa: Y015
@@ -113,8 +142,14 @@ class RankResponse(_message.Message):
 
     PRODUCTS_FIELD_NUMBER: _builtins.int
     RELEASE_ID_FIELD_NUMBER: _builtins.int
+    ORDERER_FIELD_NUMBER: _builtins.int
+    FALLBACK_CAUSE_FIELD_NUMBER: _builtins.int
     release_id: _builtins.str
     """The release whose statistics were used. Empty: none."""
+    orderer: Global___Orderer.ValueType
+    """What ordered them."""
+    fallback_cause: _builtins.str
+    """Why the learned ranker of the release did not order them, for people. Empty: it did, or there is none."""
     @_builtins.property
     def products(self) -> _containers.RepeatedCompositeFieldContainer[Global___RankedCandidate]:
         """Products, best first."""
@@ -124,10 +159,12 @@ class RankResponse(_message.Message):
         *,
         products: _abc.Iterable[Global___RankedCandidate] | None = ...,
         release_id: _builtins.str = ...,
+        orderer: Global___Orderer.ValueType = ...,
+        fallback_cause: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["products", b"products", "release_id", b"release_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fallback_cause", b"fallback_cause", "orderer", b"orderer", "products", b"products", "release_id", b"release_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -199,20 +236,26 @@ class GetRankingStateResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RELEASE_ID_FIELD_NUMBER: _builtins.int
+    RELEASE_IDS_FIELD_NUMBER: _builtins.int
     PRODUCT_COUNT_FIELD_NUMBER: _builtins.int
     release_id: _builtins.str
-    """The release loaded. Empty: none."""
+    """The current release, once it is loaded. Empty: none."""
     product_count: _builtins.int
     """Products with statistics."""
+    @_builtins.property
+    def release_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All releases that are loaded."""
+
     def __init__(
         self,
         *,
         release_id: _builtins.str = ...,
+        release_ids: _abc.Iterable[_builtins.str] | None = ...,
         product_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["product_count", b"product_count", "release_id", b"release_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["product_count", b"product_count", "release_id", b"release_id", "release_ids", b"release_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -52,9 +52,9 @@ class RankingServiceServicer:
     """
 
     def Rank(self, request, context):
-        """Orders candidates by a blend of behaviour, timing of repeat purchases, content, popularity and novelty; then spreads them over
-        categories and brands by maximal marginal relevance (Carbonell & Goldstein 1998). Without a profile or a release the features that need
-        them are 0 and the rest decides.
+        """Orders candidates by the release's learned ranker, or by a fixed blend of behaviour, timing of repeat purchases, content, popularity and novelty
+        where it has none or it cannot be reached; then spreads them over categories and brands by maximal marginal relevance (Carbonell & Goldstein
+        1998). Without a profile or a release the features that need them are 0 and the rest decides.
 
         Errors: INVALID_ARGUMENT.
         """

@@ -17,9 +17,9 @@ class RankingServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Rank: _aio.UnaryUnaryMultiCallable[_ranking_service_pb2.RankRequest, _ranking_service_pb2.RankResponse]
-    """Orders candidates by a blend of behaviour, timing of repeat purchases, content, popularity and novelty; then spreads them over
-    categories and brands by maximal marginal relevance (Carbonell & Goldstein 1998). Without a profile or a release the features that need
-    them are 0 and the rest decides.
+    """Orders candidates by the release's learned ranker, or by a fixed blend of behaviour, timing of repeat purchases, content, popularity and novelty
+    where it has none or it cannot be reached; then spreads them over categories and brands by maximal marginal relevance (Carbonell & Goldstein
+    1998). Without a profile or a release the features that need them are 0 and the rest decides.
 
     Errors: INVALID_ARGUMENT.
     """
@@ -38,9 +38,9 @@ class RankingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ranking_service_pb2.RankRequest,
         context: _aio.ServicerContext[_ranking_service_pb2.RankRequest, _abc.Awaitable[_ranking_service_pb2.RankResponse]],
     ) -> _abc.Awaitable[_ranking_service_pb2.RankResponse]:
-        """Orders candidates by a blend of behaviour, timing of repeat purchases, content, popularity and novelty; then spreads them over
-        categories and brands by maximal marginal relevance (Carbonell & Goldstein 1998). Without a profile or a release the features that need
-        them are 0 and the rest decides.
+        """Orders candidates by the release's learned ranker, or by a fixed blend of behaviour, timing of repeat purchases, content, popularity and novelty
+        where it has none or it cannot be reached; then spreads them over categories and brands by maximal marginal relevance (Carbonell & Goldstein
+        1998). Without a profile or a release the features that need them are 0 and the rest decides.
 
         Errors: INVALID_ARGUMENT.
         """

@@ -76,6 +76,8 @@ class CandidateColumns(_message.Message):
     CATEGORY_INDEXES_FIELD_NUMBER: _builtins.int
     BRAND_NAMES_FIELD_NUMBER: _builtins.int
     BRAND_INDEXES_FIELD_NUMBER: _builtins.int
+    BEHAVIOUR_SCORES_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Candidates, each once."""
@@ -116,6 +118,14 @@ class CandidateColumns(_message.Message):
     def brand_indexes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Position of the candidate's brand in `brand_names`."""
 
+    @_builtins.property
+    def behaviour_scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Inner product of the person's vector and the product's, of the release's behaviour model. Empty: not known for any."""
+
+    @_builtins.property
+    def prices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Price in units of its currency; 0: not known."""
+
     def __init__(
         self,
         *,
@@ -129,10 +139,12 @@ class CandidateColumns(_message.Message):
         category_indexes: _abc.Iterable[_builtins.int] | None = ...,
         brand_names: _abc.Iterable[_builtins.str] | None = ...,
         brand_indexes: _abc.Iterable[_builtins.int] | None = ...,
+        behaviour_scores: _abc.Iterable[_builtins.float] | None = ...,
+        prices: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brand_indexes", b"brand_indexes", "brand_names", b"brand_names", "category_indexes", b"category_indexes", "category_names", b"category_names", "channel_masks", b"channel_masks", "content_scores", b"content_scores", "neighbour_scores", b"neighbour_scores", "neighbour_seeds", b"neighbour_seeds", "product_ids", b"product_ids", "publish_times_s", b"publish_times_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behaviour_scores", b"behaviour_scores", "brand_indexes", b"brand_indexes", "brand_names", b"brand_names", "category_indexes", b"category_indexes", "category_names", b"category_names", "channel_masks", b"channel_masks", "content_scores", b"content_scores", "neighbour_scores", b"neighbour_scores", "neighbour_seeds", b"neighbour_seeds", "prices", b"prices", "product_ids", b"product_ids", "publish_times_s", b"publish_times_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -389,6 +389,7 @@ class GetIndexStateResponse(_message.Message):
     PRODUCT_COUNT_FIELD_NUMBER: _builtins.int
     BUILDING_INDEX_FIELD_NUMBER: _builtins.int
     RELEASE_ID_FIELD_NUMBER: _builtins.int
+    RELEASE_IDS_FIELD_NUMBER: _builtins.int
     active_index: _builtins.str
     """The active product index. Empty: none yet."""
     model_release: _builtins.str
@@ -398,7 +399,11 @@ class GetIndexStateResponse(_message.Message):
     building_index: _builtins.str
     """The index being built. Empty: none."""
     release_id: _builtins.str
-    """The release whose lists are loaded. Empty: none."""
+    """The current release, once it is loaded. Empty: none."""
+    @_builtins.property
+    def release_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All releases that are loaded."""
+
     def __init__(
         self,
         *,
@@ -407,10 +412,11 @@ class GetIndexStateResponse(_message.Message):
         product_count: _builtins.int = ...,
         building_index: _builtins.str = ...,
         release_id: _builtins.str = ...,
+        release_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_index", b"active_index", "building_index", b"building_index", "model_release", b"model_release", "product_count", b"product_count", "release_id", b"release_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_index", b"active_index", "building_index", b"building_index", "model_release", b"model_release", "product_count", b"product_count", "release_id", b"release_id", "release_ids", b"release_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -430,12 +436,18 @@ class FindCandidatesRequest(_message.Message):
     CHANNELS_FIELD_NUMBER: _builtins.int
     CHANNEL_SIZE_FIELD_NUMBER: _builtins.int
     BUY_AGAIN_SIZE_FIELD_NUMBER: _builtins.int
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
+    USER_VECTOR_FIELD_NUMBER: _builtins.int
     exclude_bought: _builtins.bool
     """Whether products bought are never candidates."""
     channel_size: _builtins.int
     """Most candidates a channel. 0: 200. Above 2,000: 2,000."""
     buy_again_size: _builtins.int
     """Most candidates of BUY_AGAIN, of which a person knows many. 0: as `channel_size`. Above 2,000: 2,000."""
+    release_id: _builtins.str
+    """The release to use. Empty: the current one. One that is not loaded: none."""
+    user_vector: _builtins.bytes
+    """The person's vector by the behaviour model of `release_id`: 32-bit floats, little endian. Empty: no channel BEHAVIOUR."""
     @_builtins.property
     def seeds(self) -> _candidates_pb2.Seeds:
         """The person's products. Those bought are the channel BUY_AGAIN, strongest weight first."""
@@ -454,7 +466,9 @@ class FindCandidatesRequest(_message.Message):
 
     @_builtins.property
     def channels(self) -> _containers.RepeatedScalarFieldContainer[_recommendation_pb2.Channel.ValueType]:
-        """Channels wanted. Empty: BUY_AGAIN, SIMILAR_TO_RECENT, BOUGHT_TOGETHER, TRENDING, NEW, POPULAR_IN_CATEGORY, POPULAR."""
+        """Channels wanted. Empty: BUY_AGAIN, SIMILAR_TO_RECENT, BOUGHT_TOGETHER, BEHAVIOUR, TRENDING, NEW, POPULAR_IN_CATEGORY,
+        POPULAR.
+        """
 
     def __init__(
         self,
@@ -467,10 +481,12 @@ class FindCandidatesRequest(_message.Message):
         channels: _abc.Iterable[_recommendation_pb2.Channel.ValueType] | None = ...,
         channel_size: _builtins.int = ...,
         buy_again_size: _builtins.int = ...,
+        release_id: _builtins.str = ...,
+        user_vector: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "seeds", b"seeds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buy_again_size", b"buy_again_size", "categories", b"categories", "channel_size", b"channel_size", "channels", b"channels", "exclude_bought", b"exclude_bought", "excluded_product_ids", b"excluded_product_ids", "filter", b"filter", "seeds", b"seeds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buy_again_size", b"buy_again_size", "categories", b"categories", "channel_size", b"channel_size", "channels", b"channels", "exclude_bought", b"exclude_bought", "excluded_product_ids", b"excluded_product_ids", "filter", b"filter", "release_id", b"release_id", "seeds", b"seeds", "user_vector", b"user_vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -547,6 +563,7 @@ class SearchProductsRequest(_message.Message):
     QUERY_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
     vector: _builtins.bytes
     """The query's unit vector: 32-bit floats, little endian. Empty: no dense channel."""
     model_release: _builtins.str
@@ -555,6 +572,8 @@ class SearchProductsRequest(_message.Message):
     """The words. Empty: no keyword channel."""
     limit: _builtins.int
     """Products wanted. 0: 100. Above 500: 500."""
+    release_id: _builtins.str
+    """The release to use. Empty: the current one. One that is not loaded: none."""
     @_builtins.property
     def filter(self) -> _product_pb2.ProductFilter:
         """Which products."""
@@ -567,10 +586,11 @@ class SearchProductsRequest(_message.Message):
         query: _builtins.str = ...,
         filter: _product_pb2.ProductFilter | None = ...,
         limit: _builtins.int = ...,
+        release_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "limit", b"limit", "model_release", b"model_release", "query", b"query", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "limit", b"limit", "model_release", b"model_release", "query", b"query", "release_id", b"release_id", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -663,6 +683,59 @@ class ScoredProduct(_message.Message):
 Global___ScoredProduct: _TypeAlias = ScoredProduct  # noqa: Y015
 
 @_typing.final
+class ReadProductVectorsRequest(_message.Message):
+    """Asks for all vectors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadProductVectorsRequest: _TypeAlias = ReadProductVectorsRequest  # noqa: Y015
+
+@_typing.final
+class ReadProductVectorsResponse(_message.Message):
+    """Holds the vectors of some products."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_IDS_FIELD_NUMBER: _builtins.int
+    VECTORS_FIELD_NUMBER: _builtins.int
+    DIMENSION_FIELD_NUMBER: _builtins.int
+    MODEL_RELEASE_FIELD_NUMBER: _builtins.int
+    vectors: _builtins.bytes
+    """Their unit vectors one after the other: 32-bit floats, little endian."""
+    dimension: _builtins.int
+    """Components a vector."""
+    model_release: _builtins.str
+    """Release of the model that made them."""
+    @_builtins.property
+    def product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Products."""
+
+    def __init__(
+        self,
+        *,
+        product_ids: _abc.Iterable[_builtins.str] | None = ...,
+        vectors: _builtins.bytes = ...,
+        dimension: _builtins.int = ...,
+        model_release: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "model_release", b"model_release", "product_ids", b"product_ids", "vectors", b"vectors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadProductVectorsResponse: _TypeAlias = ReadProductVectorsResponse  # noqa: Y015
+
+@_typing.final
 class SimilarProductsRequest(_message.Message):
     """Asks for products like one."""
 
@@ -671,10 +744,13 @@ class SimilarProductsRequest(_message.Message):
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product; it must be in the index."""
     limit: _builtins.int
     """Products wanted. 0: 100. Above 500: 500."""
+    release_id: _builtins.str
+    """The release to use. Empty: the current one. One that is not loaded: none."""
     @_builtins.property
     def filter(self) -> _product_pb2.ProductFilter:
         """Which products."""
@@ -685,10 +761,11 @@ class SimilarProductsRequest(_message.Message):
         product_id: _builtins.str = ...,
         filter: _product_pb2.ProductFilter | None = ...,
         limit: _builtins.int = ...,
+        release_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "limit", b"limit", "product_id", b"product_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "limit", b"limit", "product_id", b"product_id", "release_id", b"release_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

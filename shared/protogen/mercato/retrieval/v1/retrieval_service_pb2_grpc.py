@@ -81,6 +81,11 @@ class RetrievalServiceStub:
                 request_serializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.SimilarProductsRequest.SerializeToString,
                 response_deserializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.SimilarProductsResponse.FromString,
                 _registered_method=True)
+        self.ReadProductVectors = channel.unary_stream(
+                '/mercato.retrieval.v1.RetrievalService/ReadProductVectors',
+                request_serializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ReadProductVectorsRequest.SerializeToString,
+                response_deserializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ReadProductVectorsResponse.FromString,
+                _registered_method=True)
         self.UpsertPassages = channel.unary_unary(
                 '/mercato.retrieval.v1.RetrievalService/UpsertPassages',
                 request_serializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.UpsertPassagesRequest.SerializeToString,
@@ -190,6 +195,15 @@ class RetrievalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadProductVectors(self, request, context):
+        """Streams the vectors of all products of the active index, for learning.
+
+        Errors: NOT_FOUND (INDEX_NOT_FOUND), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpsertPassages(self, request, context):
         """Writes passages of support documents.
 
@@ -273,6 +287,11 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
                     servicer.SimilarProducts,
                     request_deserializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.SimilarProductsRequest.FromString,
                     response_serializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.SimilarProductsResponse.SerializeToString,
+            ),
+            'ReadProductVectors': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadProductVectors,
+                    request_deserializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ReadProductVectorsRequest.FromString,
+                    response_serializer=mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ReadProductVectorsResponse.SerializeToString,
             ),
             'UpsertPassages': grpc.unary_unary_rpc_method_handler(
                     servicer.UpsertPassages,
@@ -540,6 +559,33 @@ class RetrievalService:
             '/mercato.retrieval.v1.RetrievalService/SimilarProducts',
             mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.SimilarProductsRequest.SerializeToString,
             mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.SimilarProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadProductVectors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mercato.retrieval.v1.RetrievalService/ReadProductVectors',
+            mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ReadProductVectorsRequest.SerializeToString,
+            mercato_dot_retrieval_dot_v1_dot_retrieval__service__pb2.ReadProductVectorsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -64,6 +64,11 @@ class RetrievalServiceStub:
 
     Errors: NOT_FOUND (PRODUCT_NOT_FOUND), UNAVAILABLE.
     """
+    ReadProductVectors: _aio.UnaryStreamMultiCallable[_retrieval_service_pb2.ReadProductVectorsRequest, _retrieval_service_pb2.ReadProductVectorsResponse]
+    """Streams the vectors of all products of the active index, for learning.
+
+    Errors: NOT_FOUND (INDEX_NOT_FOUND), UNAVAILABLE.
+    """
     UpsertPassages: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.UpsertPassagesRequest, _retrieval_service_pb2.UpsertPassagesResponse]
     """Writes passages of support documents.
 
@@ -188,6 +193,17 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         """Finds products like one product: by vector and by neighbours of the release, fused by reciprocal ranks.
 
         Errors: NOT_FOUND (PRODUCT_NOT_FOUND), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadProductVectors(
+        self,
+        request: _retrieval_service_pb2.ReadProductVectorsRequest,
+        context: _aio.ServicerContext[_retrieval_service_pb2.ReadProductVectorsRequest, _abc.AsyncIterator[_retrieval_service_pb2.ReadProductVectorsResponse]],
+    ) -> _abc.AsyncIterator[_retrieval_service_pb2.ReadProductVectorsResponse]:
+        """Streams the vectors of all products of the active index, for learning.
+
+        Errors: NOT_FOUND (INDEX_NOT_FOUND), UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class TrainerServiceStub:
-    """Computes releases and serves them. A release holds item neighbours and item statistics of one tenant, computed in one run from the same
-    events. Readers follow WatchRelease and read the tables again when the current release changes.
+    """Learns releases and serves them. A release holds what one run learnt from the events of one tenant: item neighbours, item statistics and, where
+    models were trained, a user encoder with the item vectors that belong to it and a ranker. It never changes. Readers follow WatchReleases, hold every
+    release that it names, and answer with the one that a request names.
     """
 
     def __init__(self, channel):
@@ -56,10 +57,40 @@ class TrainerServiceStub:
                 request_serializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.ListReleasesRequest.SerializeToString,
                 response_deserializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.ListReleasesResponse.FromString,
                 _registered_method=True)
+        self.GetRelease = channel.unary_unary(
+                '/mercato.trainer.v1.TrainerService/GetRelease',
+                request_serializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.GetReleaseRequest.SerializeToString,
+                response_deserializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.GetReleaseResponse.FromString,
+                _registered_method=True)
         self.PromoteRelease = channel.unary_unary(
                 '/mercato.trainer.v1.TrainerService/PromoteRelease',
                 request_serializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.PromoteReleaseRequest.SerializeToString,
                 response_deserializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.PromoteReleaseResponse.FromString,
+                _registered_method=True)
+        self.RollbackRelease = channel.unary_unary(
+                '/mercato.trainer.v1.TrainerService/RollbackRelease',
+                request_serializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.RollbackReleaseRequest.SerializeToString,
+                response_deserializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.RollbackReleaseResponse.FromString,
+                _registered_method=True)
+        self.StartRollout = channel.unary_unary(
+                '/mercato.trainer.v1.TrainerService/StartRollout',
+                request_serializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.StartRolloutRequest.SerializeToString,
+                response_deserializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.StartRolloutResponse.FromString,
+                _registered_method=True)
+        self.StopRollout = channel.unary_unary(
+                '/mercato.trainer.v1.TrainerService/StopRollout',
+                request_serializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.StopRolloutRequest.SerializeToString,
+                response_deserializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.StopRolloutResponse.FromString,
+                _registered_method=True)
+        self.GetRollout = channel.unary_unary(
+                '/mercato.trainer.v1.TrainerService/GetRollout',
+                request_serializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.GetRolloutRequest.SerializeToString,
+                response_deserializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.GetRolloutResponse.FromString,
+                _registered_method=True)
+        self.ReadArtifact = channel.unary_stream(
+                '/mercato.trainer.v1.TrainerService/ReadArtifact',
+                request_serializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.ReadArtifactRequest.SerializeToString,
+                response_deserializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.ReadArtifactResponse.FromString,
                 _registered_method=True)
         self.ReadItemNeighbours = channel.unary_stream(
                 '/mercato.trainer.v1.TrainerService/ReadItemNeighbours',
@@ -74,8 +105,9 @@ class TrainerServiceStub:
 
 
 class TrainerServiceServicer:
-    """Computes releases and serves them. A release holds item neighbours and item statistics of one tenant, computed in one run from the same
-    events. Readers follow WatchRelease and read the tables again when the current release changes.
+    """Learns releases and serves them. A release holds what one run learnt from the events of one tenant: item neighbours, item statistics and, where
+    models were trained, a user encoder with the item vectors that belong to it and a ranker. It never changes. Readers follow WatchReleases, hold every
+    release that it names, and answer with the one that a request names.
     """
 
     def Train(self, request, context):
@@ -97,7 +129,7 @@ class TrainerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchReleases(self, request, context):
-        """Streams the current release of every tenant: first as it is, then whenever one changes.
+        """Streams which releases readers must hold, by tenant: first as it is, then whenever it changes.
 
         Errors: UNAVAILABLE.
         """
@@ -114,10 +146,64 @@ class TrainerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def PromoteRelease(self, request, context):
-        """Makes one release the current one.
+    def GetRelease(self, request, context):
+        """Returns one release whole.
 
         Errors: NOT_FOUND (RELEASE_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PromoteRelease(self, request, context):
+        """Makes one release the current one. A rollout in progress ends.
+
+        Errors: NOT_FOUND (RELEASE_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackRelease(self, request, context):
+        """Makes the release that was current before the present one current again. A rollout in progress ends.
+
+        Errors: FAILED_PRECONDITION (there is none, or it was deleted).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartRollout(self, request, context):
+        """Tries a release beside the current one; replaces a rollout in progress.
+
+        Errors: NOT_FOUND (RELEASE_NOT_FOUND), FAILED_PRECONDITION (it is the current release; there is no current one).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopRollout(self, request, context):
+        """Ends the rollout.
+
+        Errors: FAILED_PRECONDITION (there is none).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRollout(self, request, context):
+        """Returns the latest rollout.
+
+        Errors: FAILED_PRECONDITION (there was none).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadArtifact(self, request, context):
+        """Streams the bytes of one artifact of a release.
+
+        Errors: NOT_FOUND (RELEASE_NOT_FOUND: no such release, or it has no such artifact).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -164,10 +250,40 @@ def add_TrainerServiceServicer_to_server(servicer, server):
                     request_deserializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.ListReleasesRequest.FromString,
                     response_serializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.ListReleasesResponse.SerializeToString,
             ),
+            'GetRelease': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRelease,
+                    request_deserializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.GetReleaseRequest.FromString,
+                    response_serializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.GetReleaseResponse.SerializeToString,
+            ),
             'PromoteRelease': grpc.unary_unary_rpc_method_handler(
                     servicer.PromoteRelease,
                     request_deserializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.PromoteReleaseRequest.FromString,
                     response_serializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.PromoteReleaseResponse.SerializeToString,
+            ),
+            'RollbackRelease': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackRelease,
+                    request_deserializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.RollbackReleaseRequest.FromString,
+                    response_serializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.RollbackReleaseResponse.SerializeToString,
+            ),
+            'StartRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartRollout,
+                    request_deserializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.StartRolloutRequest.FromString,
+                    response_serializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.StartRolloutResponse.SerializeToString,
+            ),
+            'StopRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopRollout,
+                    request_deserializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.StopRolloutRequest.FromString,
+                    response_serializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.StopRolloutResponse.SerializeToString,
+            ),
+            'GetRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRollout,
+                    request_deserializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.GetRolloutRequest.FromString,
+                    response_serializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.GetRolloutResponse.SerializeToString,
+            ),
+            'ReadArtifact': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadArtifact,
+                    request_deserializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.ReadArtifactRequest.FromString,
+                    response_serializer=mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.ReadArtifactResponse.SerializeToString,
             ),
             'ReadItemNeighbours': grpc.unary_stream_rpc_method_handler(
                     servicer.ReadItemNeighbours,
@@ -188,8 +304,9 @@ def add_TrainerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TrainerService:
-    """Computes releases and serves them. A release holds item neighbours and item statistics of one tenant, computed in one run from the same
-    events. Readers follow WatchRelease and read the tables again when the current release changes.
+    """Learns releases and serves them. A release holds what one run learnt from the events of one tenant: item neighbours, item statistics and, where
+    models were trained, a user encoder with the item vectors that belong to it and a ranker. It never changes. Readers follow WatchReleases, hold every
+    release that it names, and answer with the one that a request names.
     """
 
     @staticmethod
@@ -301,6 +418,33 @@ class TrainerService:
             _registered_method=True)
 
     @staticmethod
+    def GetRelease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.trainer.v1.TrainerService/GetRelease',
+            mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.GetReleaseRequest.SerializeToString,
+            mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.GetReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def PromoteRelease(request,
             target,
             options=(),
@@ -317,6 +461,141 @@ class TrainerService:
             '/mercato.trainer.v1.TrainerService/PromoteRelease',
             mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.PromoteReleaseRequest.SerializeToString,
             mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.PromoteReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackRelease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.trainer.v1.TrainerService/RollbackRelease',
+            mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.RollbackReleaseRequest.SerializeToString,
+            mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.RollbackReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.trainer.v1.TrainerService/StartRollout',
+            mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.StartRolloutRequest.SerializeToString,
+            mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.StartRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.trainer.v1.TrainerService/StopRollout',
+            mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.StopRolloutRequest.SerializeToString,
+            mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.StopRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.trainer.v1.TrainerService/GetRollout',
+            mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.GetRolloutRequest.SerializeToString,
+            mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.GetRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mercato.trainer.v1.TrainerService/ReadArtifact',
+            mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.ReadArtifactRequest.SerializeToString,
+            mercato_dot_trainer_dot_v1_dot_trainer__service__pb2.ReadArtifactResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -13,8 +13,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TrainerServiceStub:
-    """Computes releases and serves them. A release holds item neighbours and item statistics of one tenant, computed in one run from the same
-    events. Readers follow WatchRelease and read the tables again when the current release changes.
+    """Learns releases and serves them. A release holds what one run learnt from the events of one tenant: item neighbours, item statistics and, where
+    models were trained, a user encoder with the item vectors that belong to it and a ranker. It never changes. Readers follow WatchReleases, hold every
+    release that it names, and answer with the one that a request names.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -29,7 +30,7 @@ class TrainerServiceStub:
     Errors: NOT_FOUND (RELEASE_NOT_FOUND: none was trained).
     """
     WatchReleases: _aio.UnaryStreamMultiCallable[_trainer_service_pb2.WatchReleasesRequest, _trainer_service_pb2.WatchReleasesResponse]
-    """Streams the current release of every tenant: first as it is, then whenever one changes.
+    """Streams which releases readers must hold, by tenant: first as it is, then whenever it changes.
 
     Errors: UNAVAILABLE.
     """
@@ -38,10 +39,40 @@ class TrainerServiceStub:
 
     Errors: INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
     """
-    PromoteRelease: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.PromoteReleaseRequest, _trainer_service_pb2.PromoteReleaseResponse]
-    """Makes one release the current one.
+    GetRelease: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.GetReleaseRequest, _trainer_service_pb2.GetReleaseResponse]
+    """Returns one release whole.
 
     Errors: NOT_FOUND (RELEASE_NOT_FOUND).
+    """
+    PromoteRelease: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.PromoteReleaseRequest, _trainer_service_pb2.PromoteReleaseResponse]
+    """Makes one release the current one. A rollout in progress ends.
+
+    Errors: NOT_FOUND (RELEASE_NOT_FOUND).
+    """
+    RollbackRelease: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.RollbackReleaseRequest, _trainer_service_pb2.RollbackReleaseResponse]
+    """Makes the release that was current before the present one current again. A rollout in progress ends.
+
+    Errors: FAILED_PRECONDITION (there is none, or it was deleted).
+    """
+    StartRollout: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.StartRolloutRequest, _trainer_service_pb2.StartRolloutResponse]
+    """Tries a release beside the current one; replaces a rollout in progress.
+
+    Errors: NOT_FOUND (RELEASE_NOT_FOUND), FAILED_PRECONDITION (it is the current release; there is no current one).
+    """
+    StopRollout: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.StopRolloutRequest, _trainer_service_pb2.StopRolloutResponse]
+    """Ends the rollout.
+
+    Errors: FAILED_PRECONDITION (there is none).
+    """
+    GetRollout: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.GetRolloutRequest, _trainer_service_pb2.GetRolloutResponse]
+    """Returns the latest rollout.
+
+    Errors: FAILED_PRECONDITION (there was none).
+    """
+    ReadArtifact: _aio.UnaryStreamMultiCallable[_trainer_service_pb2.ReadArtifactRequest, _trainer_service_pb2.ReadArtifactResponse]
+    """Streams the bytes of one artifact of a release.
+
+    Errors: NOT_FOUND (RELEASE_NOT_FOUND: no such release, or it has no such artifact).
     """
     ReadItemNeighbours: _aio.UnaryStreamMultiCallable[_trainer_service_pb2.ReadItemNeighboursRequest, _trainer_service_pb2.ReadItemNeighboursResponse]
     """Streams the item neighbours of a release, in columns.
@@ -55,8 +86,9 @@ class TrainerServiceStub:
     """
 
 class TrainerServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Computes releases and serves them. A release holds item neighbours and item statistics of one tenant, computed in one run from the same
-    events. Readers follow WatchRelease and read the tables again when the current release changes.
+    """Learns releases and serves them. A release holds what one run learnt from the events of one tenant: item neighbours, item statistics and, where
+    models were trained, a user encoder with the item vectors that belong to it and a ranker. It never changes. Readers follow WatchReleases, hold every
+    release that it names, and answer with the one that a request names.
     """
 
     @_abc_1.abstractmethod
@@ -87,7 +119,7 @@ class TrainerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _trainer_service_pb2.WatchReleasesRequest,
         context: _aio.ServicerContext[_trainer_service_pb2.WatchReleasesRequest, _abc.AsyncIterator[_trainer_service_pb2.WatchReleasesResponse]],
     ) -> _abc.AsyncIterator[_trainer_service_pb2.WatchReleasesResponse]:
-        """Streams the current release of every tenant: first as it is, then whenever one changes.
+        """Streams which releases readers must hold, by tenant: first as it is, then whenever it changes.
 
         Errors: UNAVAILABLE.
         """
@@ -104,14 +136,80 @@ class TrainerServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def GetRelease(
+        self,
+        request: _trainer_service_pb2.GetReleaseRequest,
+        context: _aio.ServicerContext[_trainer_service_pb2.GetReleaseRequest, _abc.Awaitable[_trainer_service_pb2.GetReleaseResponse]],
+    ) -> _abc.Awaitable[_trainer_service_pb2.GetReleaseResponse]:
+        """Returns one release whole.
+
+        Errors: NOT_FOUND (RELEASE_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
     def PromoteRelease(
         self,
         request: _trainer_service_pb2.PromoteReleaseRequest,
         context: _aio.ServicerContext[_trainer_service_pb2.PromoteReleaseRequest, _abc.Awaitable[_trainer_service_pb2.PromoteReleaseResponse]],
     ) -> _abc.Awaitable[_trainer_service_pb2.PromoteReleaseResponse]:
-        """Makes one release the current one.
+        """Makes one release the current one. A rollout in progress ends.
 
         Errors: NOT_FOUND (RELEASE_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def RollbackRelease(
+        self,
+        request: _trainer_service_pb2.RollbackReleaseRequest,
+        context: _aio.ServicerContext[_trainer_service_pb2.RollbackReleaseRequest, _abc.Awaitable[_trainer_service_pb2.RollbackReleaseResponse]],
+    ) -> _abc.Awaitable[_trainer_service_pb2.RollbackReleaseResponse]:
+        """Makes the release that was current before the present one current again. A rollout in progress ends.
+
+        Errors: FAILED_PRECONDITION (there is none, or it was deleted).
+        """
+
+    @_abc_1.abstractmethod
+    def StartRollout(
+        self,
+        request: _trainer_service_pb2.StartRolloutRequest,
+        context: _aio.ServicerContext[_trainer_service_pb2.StartRolloutRequest, _abc.Awaitable[_trainer_service_pb2.StartRolloutResponse]],
+    ) -> _abc.Awaitable[_trainer_service_pb2.StartRolloutResponse]:
+        """Tries a release beside the current one; replaces a rollout in progress.
+
+        Errors: NOT_FOUND (RELEASE_NOT_FOUND), FAILED_PRECONDITION (it is the current release; there is no current one).
+        """
+
+    @_abc_1.abstractmethod
+    def StopRollout(
+        self,
+        request: _trainer_service_pb2.StopRolloutRequest,
+        context: _aio.ServicerContext[_trainer_service_pb2.StopRolloutRequest, _abc.Awaitable[_trainer_service_pb2.StopRolloutResponse]],
+    ) -> _abc.Awaitable[_trainer_service_pb2.StopRolloutResponse]:
+        """Ends the rollout.
+
+        Errors: FAILED_PRECONDITION (there is none).
+        """
+
+    @_abc_1.abstractmethod
+    def GetRollout(
+        self,
+        request: _trainer_service_pb2.GetRolloutRequest,
+        context: _aio.ServicerContext[_trainer_service_pb2.GetRolloutRequest, _abc.Awaitable[_trainer_service_pb2.GetRolloutResponse]],
+    ) -> _abc.Awaitable[_trainer_service_pb2.GetRolloutResponse]:
+        """Returns the latest rollout.
+
+        Errors: FAILED_PRECONDITION (there was none).
+        """
+
+    @_abc_1.abstractmethod
+    def ReadArtifact(
+        self,
+        request: _trainer_service_pb2.ReadArtifactRequest,
+        context: _aio.ServicerContext[_trainer_service_pb2.ReadArtifactRequest, _abc.AsyncIterator[_trainer_service_pb2.ReadArtifactResponse]],
+    ) -> _abc.AsyncIterator[_trainer_service_pb2.ReadArtifactResponse]:
+        """Streams the bytes of one artifact of a release.
+
+        Errors: NOT_FOUND (RELEASE_NOT_FOUND: no such release, or it has no such artifact).
         """
 
     @_abc_1.abstractmethod

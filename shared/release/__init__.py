@@ -1,0 +1,1 @@
+"""Releases, for every service that reads them."""

@@ -1,0 +1,1 @@
+"""Triton, for every service that runs models on it."""

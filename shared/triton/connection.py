@@ -1,0 +1,70 @@
+"""Triton's client: every call limited in time and its errors translated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self
+
+import tritonclient.grpc.aio as triton
+from tritonclient.utils import InferenceServerException
+
+from shared.errors.base import Internal, MercatoError, Unavailable
+from shared.telemetry.metrics import histogram
+
+DEPENDENCY = "triton"
+_CHANNEL = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # By default gRPC waits up to two minutes before it looks again for a server that was away.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+SECONDS = histogram("triton_seconds", "Duration of requests to Triton.", ("outcome",))
+
+Call = Callable[[Any, float], Awaitable[Any]]
+"""A call of the client given, with the seconds that it may take."""
+
+
+class TritonConnection:
+    """Use as an async context manager. Triton may be down when it is opened."""
+
+    def __init__(self, address: str, timeout_seconds: float) -> None:
+        self._address = address
+        self._timeout_seconds = timeout_seconds
+        self._client: triton.InferenceServerClient | None = None
+
+    async def __aenter__(self) -> Self:
+        self._client = triton.InferenceServerClient(self._address, channel_args=_CHANNEL)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        client, self._client = self._client, None
+        if client:
+            await client.close()
+
+    async def __call__(self, call: Call) -> Any:
+        """Raises Unavailable, or Internal when the request itself was wrong."""
+        if self._client is None:
+            raise Internal("the connection to Triton is not open: use it in 'async with'")
+        start, outcome = time.perf_counter(), "error"
+        try:
+            answer = await call(self._client, self._timeout_seconds)
+            outcome = "ok"
+        except InferenceServerException as error:
+            raise _translated(error) from error
+        finally:
+            SECONDS.labels(outcome).observe(time.perf_counter() - start)
+        return answer
+
+
+def _translated(error: InferenceServerException) -> MercatoError:
+    """Triton answers INVALID_ARGUMENT to a request that it cannot read; everything else may pass."""
+    status = str(error.status() or "").removeprefix("StatusCode.")
+    if status == "INVALID_ARGUMENT":
+        return Internal(f"Triton refused a request: {error.message()}")
+    return Unavailable(DEPENDENCY, metadata={"status": status, "detail": str(error.message())[:200]})
