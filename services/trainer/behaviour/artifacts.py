@@ -106,13 +106,15 @@ def export_user_encoder(model: BehaviourModel, path: Path) -> None:
 
 def export_item_encoder(model: BehaviourModel, path: Path) -> None:
     """`text_vectors` f32 [B, T], `categories`, `parents`, `brands` i64 [B] to `item_vectors` f32 [B, D]."""
-    zeros_B, free = torch.zeros(2, dtype=torch.int64), {0: "batch"}
-    names = ("text_vectors", "categories", "parents", "brands", "item_vectors")
+    zeros_B, free, components = torch.zeros(2, dtype=torch.int64), {0: "batch"}, model.items.sizes[0]
+    axes = dict.fromkeys(("text_vectors", "categories", "parents", "brands", "item_vectors"), free)
+    if not components:
+        axes["text_vectors"] = {0: "batch", 1: "unused"}
     _export(
         _ContentGraph(model.items.content, model.config.users.dimension),
-        (torch.zeros(2, max(model.items.sizes[0], 1)), zeros_B, zeros_B, zeros_B),
+        (torch.zeros(2, components or 1), zeros_B, zeros_B, zeros_B),
         path,
-        dict.fromkeys(names, free),
+        axes,
     )
 
 

@@ -70,11 +70,11 @@ class ItemFeatures:
     def of(
         cls, vocabulary: Vocabulary, product_ids: Sequence[str], content: ItemContent | None, acted_on: Longs
     ) -> ItemFeatures:
-        """Features in the vocabulary's numbers of content and rows in the numbers of `product_ids`."""
+        """`content` is by the numbers of `product_ids`, `acted_on` and the result by those of the vocabulary."""
         count = len(vocabulary.product_ids)
         rows = positions(vocabulary.product_ids, product_ids)
         known = np.zeros(count, np.bool_)
-        known[rows[acted_on]] = True
+        known[acted_on] = True
         columns = [np.zeros(count, np.int64) for _ in range(3)]
         text = np.zeros((count, 0), np.float32)
         if content is not None:

@@ -162,7 +162,7 @@ class BatchMaker:
 
 def padded(windows: Longs) -> tuple[Longs, Mask]:
     """Rows of each window, left padded `[W, L]`, and which of them are real; the others are the window's first row."""
-    longest = max(int((windows[:, 1] - windows[:, 0]).max()), 1)
+    longest = int((windows[:, 1] - windows[:, 0]).max())
     rows_WL = windows[:, 1:] - longest + np.arange(longest)
     valid_WL = rows_WL >= windows[:, :1]
     return np.maximum(rows_WL, windows[:, :1]), valid_WL

@@ -24,6 +24,8 @@ from services.trainer.recommenders.errors import InsufficientData
 from services.trainer.recommenders.interface import Report
 
 CHUNK = 128
+TYPICAL_USERS = 512
+"""Users whose mean vector stands for one without rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,7 @@ class BehaviourRecommender:
                 np.random.default_rng(self.config.seed),
             )
             questions = questions if len(questions.windows) else None
-        features = ItemFeatures.of(vocabulary, rows.product_ids, content, np.unique(rows.products))
+        features = ItemFeatures.of(vocabulary, rows.product_ids, content, np.unique(learned.products))
         model = self._model(features, learned)
         with process_group():
             outcome = Trainer(self.config, model, (learned, questions), self.folder, report).run()
@@ -93,21 +95,16 @@ class BehaviourRecommender:
         return scores
 
     def user_vectors(self, users: Ints, now_s: int) -> Floats:
-        """Vectors `[U, D]` from all rows that were fitted; users without rows get the one of an empty sequence."""
-        fitted, length = self.fitted, self.config.model.users.length
-        starts = fitted.sequences.starts
-        parts = []
-        for start in range(0, len(users), CHUNK):
-            asked = users[start : start + CHUNK].astype(np.int64)
-            known = (asked >= 0) & (asked < len(starts) - 1)
-            numbers = np.where(known, asked, 0)
-            ends = starts[numbers + 1]
-            begins = np.maximum(starts[numbers], ends - length)
-            empty = ~known | (begins == ends)
-            windows = np.where(empty[:, None], 0, np.stack([begins, ends], axis=1))
-            moments = np.full(len(asked), now_s, np.int64)
-            parts.append(user_vectors(fitted.model, fitted.sequences, windows, moments).numpy())
-        return np.concatenate(parts) if parts else np.zeros((0, self.config.model.users.dimension), np.float32)
+        """Vectors `[U, D]` from all rows that were fitted; users without rows get the mean of others."""
+        counts = np.diff(self.fitted.sequences.starts)
+        known = (users >= 0) & (users < len(counts))
+        known[known] = counts[users[known]] > 0
+        vectors = np.empty((len(users), self.config.model.users.dimension), np.float32)
+        vectors[known] = self._encoded(users[known].astype(np.int64), now_s)
+        if not known.all():
+            active = np.flatnonzero(counts)
+            vectors[~known] = self._encoded(active[:: len(active) // TYPICAL_USERS + 1], now_s).mean(0)
+        return vectors
 
     def item_vectors(self) -> Floats:
         """Vectors of the rows' products `[P, D]`."""
@@ -118,6 +115,17 @@ class BehaviourRecommender:
         """Writes the artifacts that serving and the next training read."""
         fitted = self.fitted
         save_model(folder, fitted.model, fitted.vocabulary, self.config, fitted.outcome)
+
+    def _encoded(self, users: Longs, now_s: int) -> Floats:
+        """Vectors of users who have rows."""
+        fitted, vectors = self.fitted, [np.zeros((0, self.config.model.users.dimension), np.float32)]
+        for start in range(0, len(users), CHUNK):
+            asked = users[start : start + CHUNK]
+            ends = fitted.sequences.starts[asked + 1]
+            begins = np.maximum(fitted.sequences.starts[asked], ends - self.config.model.users.length)
+            windows, moments = np.stack([begins, ends], axis=1), np.full(len(asked), now_s, np.int64)
+            vectors.append(user_vectors(fitted.model, fitted.sequences, windows, moments).numpy())
+        return np.concatenate(vectors)
 
     def _check(self, sequences: Sequences) -> None:
         if not len(sequences):

@@ -13,6 +13,8 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from services.trainer.behaviour.model import BehaviourModel
+
 RACE_SHAPE = (2048, 256, 256)
 RACE_ROUNDS = 5
 
@@ -54,12 +56,12 @@ class Runtime:
         """For forward passes."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
-    def wrapped(self, model: nn.Module) -> nn.Module:
-        """The module to call: compiled on a GPU, averaging gradients when there are several processes."""
-        module: nn.Module = model
+    def wrapped(self, model: BehaviourModel) -> nn.Module:
+        """The module to call: blocks compiled on a GPU, gradients averaged when there are several processes."""
         if self.device.type == "cuda":
-            module = torch.compile(module, dynamic=True)  # type: ignore[assignment]
-        return module if self.world == 1 else DistributedDataParallel(module)
+            for block in model.users.blocks:
+                block.compile(dynamic=True)  # the blocks alone: the rest has sizes that depend on the data
+        return model if self.world == 1 else DistributedDataParallel(model)
 
     def agreed(self, value: float) -> float:
         """The leading process's value, in all processes."""

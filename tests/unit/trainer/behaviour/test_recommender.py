@@ -77,7 +77,16 @@ def test_users_without_rows_get_finite_scores() -> None:
     scores = recommender.scores(np.array([0, 1, 2, 3, 99, -1], np.int32), DAY_S * 9)
     assert scores.shape == (6, 9)
     assert np.isfinite(scores).all()
-    np.testing.assert_allclose(scores[2], scores[4], atol=1e-6)
+    np.testing.assert_allclose(scores[[4, 5]], scores[[2, 2]], atol=1e-6)
+
+
+def test_users_without_rows_are_shown_what_suits_everybody() -> None:
+    users, steps = np.repeat(np.arange(30), 4), np.tile(np.arange(4), 30)
+    data = rows(users, np.where(steps == 3, 2, users % 9), steps, 9)
+    recommender = BehaviourRecommender(config())
+    recommender.fit(data, None, no_report)
+    favourite = np.bincount(recommender.scores(np.arange(30, dtype=np.int32), 5 * DAY_S).argmax(1)).argmax()
+    assert recommender.scores(np.array([-1], np.int32), 5 * DAY_S).argmax(1) == favourite
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from services.trainer.behaviour.objectives import ObjectiveConfig
 from services.trainer.behaviour.recommender import BehaviourRecommender
 from services.trainer.behaviour.windows import WindowConfig
 from services.trainer.recommenders.interface import no_report
+from tests.unit.trainer.behaviour import train_in_process
 from tests.unit.trainer.behaviour.ring_shop import DAY_S, PRODUCTS, config, content, ring, rows
 
 ROOT = Path(__file__).parents[4]
@@ -24,13 +25,9 @@ def command(*launcher: str) -> list[str]:
     return [sys.executable, "-m", *launcher, SCRIPT]
 
 
-def trained_alone(folder: Path, output: Path) -> np.lib.npyio.NpzFile:
-    subprocess.run([*command(), str(folder), str(output), "0"], cwd=ROOT, env=ENVIRONMENT, check=True)
-    return np.load(output)
-
-
 def test_a_killed_training_is_taken_up_and_ends_with_the_same_model(tmp_path: Path) -> None:
-    whole = trained_alone(tmp_path / "whole", tmp_path / "whole.npz")
+    train_in_process.main(tmp_path / "whole", tmp_path / "whole.npz", 0)
+    whole = np.load(tmp_path / "whole.npz")
     arguments = [str(tmp_path / "cut"), str(tmp_path / "cut.npz"), "500"]
     process = subprocess.Popen([*command(), *arguments], cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -38,7 +35,8 @@ def test_a_killed_training_is_taken_up_and_ends_with_the_same_model(tmp_path: Pa
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "cut.npz").exists()
-    resumed = trained_alone(tmp_path / "cut", tmp_path / "cut.npz")
+    train_in_process.main(tmp_path / "cut", tmp_path / "cut.npz", 0)
+    resumed = np.load(tmp_path / "cut.npz")
     assert resumed["steps"] == whole["steps"]
     np.testing.assert_allclose(resumed["history"], whole["history"], atol=1e-6)
     np.testing.assert_allclose(resumed["scores"], whole["scores"], atol=1e-4)
