@@ -16,6 +16,10 @@ Longs = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 
+DRIFT = "population stability"
+"""Name of the metric by which a release says how far what it learnt from has moved since its parent did."""
+
+
 class TrainingKind(StrEnum):
     """How a release is learnt."""
 

@@ -30,6 +30,8 @@ class TrainerSettings(ServiceSettings):
     """Longest training of the behaviour model; without a GPU it is rarely done before."""
     job_threads: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
     """Threads of a training job. Its priority is below that of serving."""
+    train_hours: float = Field(24.0, ge=0)
+    """A release older than this is followed by a new one when something was bought since. 0: only when told to."""
     rollout_check_seconds: float = Field(30.0, gt=0)
     """How often it is looked at what a canary led to."""
     neighbours: int = Field(50, ge=1, le=500)

@@ -18,6 +18,7 @@ from services.trainer.domain import TrainingKind
 from services.trainer.gather import Gather, Sources
 from services.trainer.promote import PromoteRelease
 from services.trainer.roll_out import RollOut, RolloutPolicy, WatchRollouts
+from services.trainer.schedule import Schedule, SchedulePolicy
 from services.trainer.servicer import TrainerServicer, UseCases
 from services.trainer.settings import TrainerSettings
 from services.trainer.train import Train, TrainConfig
@@ -47,6 +48,7 @@ async def build(settings: TrainerSettings) -> AsyncIterator[ServiceParts]:
         watch, rollouts = WatchReleases(releases, notifier, settings.watch_seconds), PostgresRollouts(pool)
         policy = RolloutPolicy(check_seconds=settings.rollout_check_seconds)
         trials = WatchRollouts(rollouts, EventOutcomes(events), notifier, policy)
+        schedule = Schedule(train, releases, events, _schedule(settings, runner))
         use_cases = UseCases(
             train=train,
             promote=PromoteRelease(releases, notifier),
@@ -71,15 +73,23 @@ async def build(settings: TrainerSettings) -> AsyncIterator[ServiceParts]:
                     "retrieval": channel_check(retrieval, "retrieval"),
                 },
                 critical=frozenset({"postgres"}),
-                background=(trials.run,),
+                background=(trials.run, schedule.run),
                 on_drain=(watch.end,),
             )
         finally:
             await train.close()
 
 
-def _config(settings: TrainerSettings, runner: JobProcess) -> TrainConfig:
+def _kind(settings: TrainerSettings, runner: JobProcess) -> TrainingKind:
     everything = settings.learn == "full" or (settings.learn == "auto" and runner.can_learn())
+    return TrainingKind.FULL if everything else TrainingKind.TABLES
+
+
+def _schedule(settings: TrainerSettings, runner: JobProcess) -> SchedulePolicy:
+    return SchedulePolicy(train_hours=settings.train_hours, default_kind=_kind(settings, runner))
+
+
+def _config(settings: TrainerSettings, runner: JobProcess) -> TrainConfig:
     return TrainConfig(
         work=settings.work,
         neighbours=settings.neighbours,
@@ -87,5 +97,5 @@ def _config(settings: TrainerSettings, runner: JobProcess) -> TrainConfig:
         behaviour_seconds=settings.behaviour_seconds,
         threads=settings.job_threads,
         jobs=settings.jobs,
-        default_kind=TrainingKind.FULL if everything else TrainingKind.TABLES,
+        default_kind=_kind(settings, runner),
     )

@@ -7,13 +7,14 @@ import json
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import grpc
 import numpy as np
 import typer
+from mercato.gateway.v1 import operations_service_pb2 as pb
 from rich.console import Console
 
 from services.cli.client import Gateway, connect
@@ -38,6 +39,13 @@ from services.cli.output import Meter, console, table
 from services.cli.settings import CliSettings, check_output, settings_of
 from services.supervisor.settings import SupervisorSettings
 from services.supervisor.suite import Suite
+
+
+class Ask(Protocol):
+    """Asks for lists of many households."""
+
+    def __call__(self, users: Sequence[int], meter: Meter, *, only_new: bool) -> Awaitable[Lists]:
+        """Returns a list for each."""
 
 
 def register(app: typer.Typer) -> None:
@@ -107,8 +115,15 @@ async def _evaluate(folder: Path, households: int, out: Console) -> Results:
         options = CliSettings(address=suite.addresses["gateway"])
         async with connect(options) as gateway, grpc.aio.insecure_channel(suite.addresses["retrieval"]) as retrieval:
             await _load(gateway, split, folder, out)
+            served, lists = Served(gateway, retrieval, split), {}
             await release_in_use(gateway, split.users[users[0]])
-            return await _measure_all(Served(gateway, retrieval, split), split, users, out)
+            for mode in MODES:
+                lists[mode] = await _lists(served, split, _users(split, users, mode), out, only_new=mode == "new")
+            await _learn(gateway, split.users[users[0]], out)
+            for mode in MODES:
+                asked = _users(split, users, mode)
+                lists[mode]["learned"] = await _ask(served.recommended, "learned", asked, out, only_new=mode == "new")
+            return _measured(lists, split, users)
     finally:
         await suite.__aexit__(None, None, None)
 
@@ -119,8 +134,16 @@ async def _load(gateway: Gateway, split: Split, folder: Path, out: Console) -> N
         (EVENTS, demo.iter_purchases(split.shop), split.shop.basket_count),
     ):
         await _send(gateway, kind, items, total, folder, out)
-    await train_release(gateway, out)
+    await train_release(gateway, out, pb.TrainRequest(kind=pb.TRAINING_KIND_TABLES))
     await wait_indexed(gateway, out)
+
+
+async def _learn(gateway: Gateway, user: str, out: Console) -> None:
+    """A release with learned models in the place of the one with tables alone, whatever its gate says."""
+    release = await train_release(gateway, out, pb.TrainRequest(kind=pb.TRAINING_KIND_FULL))
+    if not release.current:
+        await gateway.call(gateway.operations.PromoteRelease, pb.PromoteReleaseRequest(release_id=release.release_id))
+    await release_in_use(gateway, user, release.release_id)
 
 
 async def _send(gateway: Gateway, kind: Kind, items: Iterator[Any], total: int, folder: Path, out: Console) -> None:
@@ -133,14 +156,15 @@ async def _send(gateway: Gateway, kind: Kind, items: Iterator[Any], total: int, 
         await stream.run(batched(kind, numbered))
 
 
-async def _measure_all(served: Served, split: Split, users: Sequence[int], out: Console) -> Results:
+def _users(split: Split, users: Sequence[int], mode: str) -> list[int]:
+    return list(_truth(split, users, only_new=mode == "new"))
+
+
+def _measured(lists: Mapping[str, Mapping[str, Lists]], split: Split, users: Sequence[int]) -> Results:
     results = {}
-    for mode in MODES:
-        only_new = mode == "new"
-        truth = _truth(split, users, only_new=only_new)
-        lists = await _lists(served, split, list(truth), out, only_new=only_new)
-        background = Background.of(split, truth)
-        results[mode] = {name: measure(ranked, background) for name, ranked in lists.items()}
+    for mode, models in lists.items():
+        background = Background.of(split, _truth(split, users, only_new=mode == "new"))
+        results[mode] = {name: measure(ranked, background) for name, ranked in models.items()}
     return results
 
 
@@ -151,11 +175,19 @@ async def _lists(
     if not only_new:
         lists["own most-bought"] = own_most_bought(split, users, None)
         lists["own most-bought, decayed"] = own_most_bought(split, users, OWN_HALF_LIFE_DAYS)
-    mode = " (new products)" if only_new else ""
-    for name, ask in (("item-to-item", served.item_to_item), ("content", served.content), ("blend", served.blend)):
-        with _meter(out, f"asking for {name}{mode}", len(users), "households") as meter:
-            lists[name] = await ask(users, meter, only_new=only_new)
+    for name, ask in (
+        ("item-to-item", served.item_to_item),
+        ("content", served.content),
+        ("blend", served.recommended),
+    ):
+        lists[name] = await _ask(ask, name, users, out, only_new=only_new)
     return lists
+
+
+async def _ask(ask: Ask, name: str, users: Sequence[int], out: Console, *, only_new: bool) -> Lists:
+    mode = " (new products)" if only_new else ""
+    with _meter(out, f"asking for {name}{mode}", len(users), "households") as meter:
+        return await ask(users, meter, only_new=only_new)
 
 
 def _meter(out: Console, title: str, total: int, unit: str) -> Meter:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import grpc
 import typer
+from mercato.gateway.v1 import operations_service_pb2 as pb
 from mercato.gateway.v1.operations_service_pb2 import GetStatusRequest
 from rich.console import Console
 
@@ -83,7 +84,7 @@ async def prepare(gateway: Gateway, out: Console, data: Path, fraction: float | 
     marker = await loader.ensure(fraction)
     status = await gateway.call(gateway.operations.GetStatus, GetStatusRequest())
     if not status.HasField("release"):
-        await train_release(gateway, out)
+        await train_release(gateway, out, pb.TrainRequest(kind=pb.TRAINING_KIND_TABLES))
     await wait_indexed(gateway, out)
     out.print("\n[bold]Things to try[/bold] (in another terminal)")
     for line in things_to_try(marker):

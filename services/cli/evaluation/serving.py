@@ -33,8 +33,8 @@ class Served:
         self._split = split
         self._numbers = {item: number for number, item in enumerate(split.items)}
 
-    async def blend(self, users: Sequence[int], meter: Meter, *, only_new: bool) -> Lists:
-        """`Recommend` for every user. Raises CliError when a stage was missing: then it is not the blend."""
+    async def recommended(self, users: Sequence[int], meter: Meter, *, only_new: bool) -> Lists:
+        """`Recommend` for every user. Raises CliError when a stage was missing: then it is not what serves."""
 
         async def ask(user: int) -> list[int]:
             request = recommendation_service_pb2.RecommendRequest(
@@ -110,13 +110,13 @@ def _latest(split: Split) -> Mapping[int, dict[int, float]]:
     return found
 
 
-async def release_in_use(gateway: Gateway, user: str, seconds: float = 120) -> str:
-    """Waits until answers use the current release; returns it."""
+async def release_in_use(gateway: Gateway, user: str, release_id: str = "", seconds: float = 120) -> str:
+    """Waits until answers use a release, by all its stages; an empty id: any. Returns it."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         request = recommendation_service_pb2.RecommendRequest(user_id=user, page_size=1)
         response = await gateway.call(gateway.recommendations.Recommend, request)
-        if response.release_id and not response.missing_stages:
+        if response.release_id and release_id in ("", response.release_id) and not response.missing_stages:
             return response.release_id
         await asyncio.sleep(0.5)
     raise CliError("no answer used the new release within 120 s; see the logs of retrieval and ranking")

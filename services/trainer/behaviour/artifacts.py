@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from services.trainer.behaviour.checkpoint import write
 from services.trainer.behaviour.errors import BrokenModel
 from services.trainer.behaviour.features import Vocabulary
-from services.trainer.behaviour.items import ContentEncoder
+from services.trainer.behaviour.items import ItemEncoder
 from services.trainer.behaviour.model import BehaviourModel
 from services.trainer.behaviour.training import Outcome, TrainingConfig
 from services.trainer.behaviour.validation import item_vectors
@@ -111,7 +111,7 @@ def export_item_encoder(model: BehaviourModel, path: Path) -> None:
     if not components:
         axes["text_vectors"] = {0: "batch", 1: "unused"}
     _export(
-        _ContentGraph(model.items.content, model.config.users.dimension),
+        _ContentGraph(model.items),
         (torch.zeros(2, components or 1), zeros_B, zeros_B, zeros_B),
         path,
         axes,
@@ -121,17 +121,15 @@ def export_item_encoder(model: BehaviourModel, path: Path) -> None:
 class _ContentGraph(nn.Module):
     """The content encoder with all its inputs kept in the graph, whatever the data told of products."""
 
-    def __init__(self, content: ContentEncoder | None, dimension: int) -> None:
+    def __init__(self, items: ItemEncoder) -> None:
         super().__init__()
-        self.content = content
-        self.dimension = dimension
+        self.items = items
 
     def forward(self, text_NT: Tensor, categories_N: Tensor, parents_N: Tensor, brands_N: Tensor) -> Tensor:
         kept_N1 = 0.0 * (text_NT.sum(1) + categories_N + parents_N + brands_N).unsqueeze(1)
-        if self.content is None:
-            return kept_N1.expand(-1, self.dimension)
-        output: Tensor = self.content(text_NT, categories_N, parents_N, brands_N) + kept_N1
-        return output
+        if self.items.content is None:
+            return kept_N1.expand(-1, self.items.ids.embedding_dim)
+        return self.items.scaled(self.items.content(text_NT, categories_N, parents_N, brands_N)) + kept_N1
 
 
 def _weights(model: BehaviourModel) -> dict[str, Tensor]:

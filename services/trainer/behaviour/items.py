@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from services.trainer.behaviour.dropout import Dropout, random_bytes
 from services.trainer.behaviour.features import ItemFeatures
@@ -25,6 +26,8 @@ class ItemEncoderConfig:
     """Share of products a step that stand on their content alone, so that it learns to; unused without content."""
     text_dropout: float = 0.2
     """On the components of text vectors."""
+    unit_norm: bool = False
+    """Vectors of length 1: products compete by direction alone, not by how popular they are."""
 
 
 class ContentEncoder(nn.Module):
@@ -74,20 +77,17 @@ class ItemEncoder(nn.Module):
         """int64 [N] to float32 [N, D]. A product nobody has bought has no embedding of its own."""
         vectors_ND: Tensor = self.ids(products_N)
         if self.content is None:
-            return vectors_ND
+            return self.scaled(vectors_ND)
         with_id_N = self.known[products_N]
         if self.training and self.config.id_dropout:
             dropped = round(256 * self.config.id_dropout)
             with_id_N = with_id_N & (random_bytes(len(products_N)).to(self.device) >= dropped)
-        return vectors_ND * with_id_N.unsqueeze(1) + self.from_content(products_N)
-
-    def from_content(self, products_N: Tensor) -> Tensor:
-        """The content's part of the vectors `[N, D]`; zeros where the data tell nothing of products."""
-        if self.content is None:
-            return torch.zeros(len(products_N), self.ids.embedding_dim, device=self.device)
         columns = (getattr(self, name)[products_N] for name in ("text_vectors", "categories", "parents", "brands"))
-        output: Tensor = self.content(*columns)
-        return output
+        return self.scaled(vectors_ND * with_id_N.unsqueeze(1) + self.content(*columns))
+
+    def scaled(self, vectors_ND: Tensor) -> Tensor:
+        """As the configuration asks."""
+        return functional.normalize(vectors_ND, dim=1) if self.config.unit_norm else vectors_ND
 
 
 def _table(count: int, dimension: int) -> nn.Embedding:

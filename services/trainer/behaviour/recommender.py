@@ -17,7 +17,7 @@ from services.trainer.behaviour.model import BehaviourModel
 from services.trainer.behaviour.runtime import process_group
 from services.trainer.behaviour.sequences import Sequences
 from services.trainer.behaviour.training import Outcome, Trainer, TrainingConfig
-from services.trainer.behaviour.validation import hold_out, item_vectors, user_vectors
+from services.trainer.behaviour.validation import Questions, hold_out, item_vectors, user_vectors
 from services.trainer.domain import Floats, Ints, Longs
 from services.trainer.learning.interactions import Interactions, ItemContent
 from services.trainer.recommenders.errors import InsufficientData
@@ -70,16 +70,7 @@ class BehaviourRecommender:
         numbers = positions(vocabulary.product_ids, rows.product_ids)
         sequences = Sequences.of(rows, numbers, self.config.sequences)
         self._check(sequences)
-        learned, questions = sequences, None
-        if self.config.validation_users:
-            learned, questions = hold_out(
-                sequences,
-                self.config.validation_users,
-                self.config.model.users.length,
-                self.config.sequences.first_only,
-                np.random.default_rng(self.config.seed),
-            )
-            questions = questions if len(questions.windows) else None
+        learned, questions = self._held_out(sequences)
         features = ItemFeatures.of(vocabulary, rows.product_ids, content, np.unique(learned.products))
         model = self._model(features, learned)
         with process_group():
@@ -131,9 +122,15 @@ class BehaviourRecommender:
         if not len(sequences):
             kinds = ", ".join(kind.name.lower() for kind in self.config.sequences.inputs)
             raise InsufficientData(self.name, f"no rows of the types {kinds}")
-        longest = int(np.diff(sequences.starts).max())
-        if longest < 2 or not sequences.targets.any():
+        if not learnable(sequences):
             raise InsufficientData(self.name, "no user has two events of which the later can be foretold")
+
+    def _held_out(self, sequences: Sequences) -> tuple[Sequences, Questions | None]:
+        """What is learned from, and validation of at most a tenth of the users; a small shop has none to spare."""
+        users = min(self.config.validation_users, (len(sequences.starts) - 1) // 10)
+        generator, length = np.random.default_rng(self.config.seed), self.config.model.users.length
+        learned, questions = hold_out(sequences, users, length, self.config.sequences.first_only, generator)
+        return (learned, questions) if len(questions.windows) and learnable(learned) else (sequences, None)
 
     def _model(self, features: ItemFeatures, learned: Sequences) -> BehaviourModel:
         torch.manual_seed(self.config.seed)
@@ -143,3 +140,9 @@ class BehaviourRecommender:
         if self.previous:
             take_over(model, load_weights(self.previous))
         return model
+
+
+def learnable(sequences: Sequences) -> bool:
+    """Whether anything is foretold from anything."""
+    counts = np.diff(sequences.starts)
+    return bool(counts.max(initial=0) > 1 and sequences.targets.any())

@@ -44,7 +44,7 @@ class TrainingConfig:
     seconds: float | None = None
     """Budget of time: the schedule follows the clock, and `epochs` is not used."""
     validation_users: int = 512
-    """Users whose last event is held out; 0: no validation, the last weights are the model."""
+    """Users whose last event is held out, a tenth of all at most; 0: no validation, the last weights are the model."""
     patience: int = 3
     """Validations (one an epoch) without a new best before the training ends."""
     checkpoint_seconds: float = 60.0

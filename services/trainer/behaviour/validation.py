@@ -38,7 +38,7 @@ def hold_out(
     ends = np.concatenate([[0], np.cumsum(sequences.event_ends())])
     numbers = ends[:-1]  # the event each row belongs to
     candidates = []
-    for user in generator.permutation(len(sequences.starts) - 1):
+    for user in generator.permutation(len(sequences.starts) - 1) if users else ():
         begin, end = sequences.starts[user], sequences.starts[user + 1]
         if end - begin < 2 or numbers[begin] == numbers[end - 1]:
             continue

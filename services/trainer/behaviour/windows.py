@@ -68,4 +68,4 @@ def _replayed(windows: Longs, sequences: Sequences, config: WindowConfig, genera
         return windows
     old = sequences.times_s[windows[:, 1] - 1] < config.replay_before_s
     kept: Longs = windows[~old | (generator.random(len(windows)) < config.replay_share)]
-    return kept
+    return kept if len(kept) else windows

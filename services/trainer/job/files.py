@@ -4,6 +4,7 @@
 order.json     what to do
 data/          the data set (services.trainer.datasets.store)
 current/       artifacts of the current release; absent when there is none
+early/         the behaviour model by which the ranker learns; not released
 checkpoints/   where a job that was killed goes on
 output/        artifacts of the new release; those of repeated messages with the suffix .parts
 result.json    counts, metrics and gate; written last

@@ -26,9 +26,9 @@ def run_job(folder: Path, report: Report) -> None:
     result = _result(tables, len(purchases.users))
     if order.kind is not TrainingKind.TABLES:
         # Imported here: torch and the others take seconds, and an installation without them still makes tables.
-        from services.trainer.job.models import learn_models
+        from services.trainer.job.models import Job, learn_models
 
-        result = learn_models(folder, order, (data, card), result, report)
+        result = learn_models(Job(folder, order, data, card, report), result)
     result.write(folder)
 
 

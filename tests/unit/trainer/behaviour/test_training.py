@@ -49,7 +49,7 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
     subprocess.run([*command(*launcher), *arguments], cwd=ROOT, env=ENVIRONMENT, check=True)
     result = np.load(tmp_path / "two.npz")
     assert np.isfinite(result["scores"]).all()
-    assert result["steps"] == 6
+    assert result["steps"] == 12  # one process takes 24
     assert len(result["history"]) == 6
 
 
@@ -71,11 +71,18 @@ def test_a_checkpoint_of_other_data_is_not_taken_up(tmp_path: Path) -> None:
 
 def test_validation_ends_a_training_that_no_longer_improves_and_keeps_the_best_weights() -> None:
     recommender = BehaviourRecommender(config(epochs=200, validation_users=20, patience=3))
-    recommender.fit(ring(), None, no_report)
+    recommender.fit(ring(users=200), None, no_report)
     outcome = recommender.fitted.outcome
     assert outcome.epochs < 200
     assert outcome.ndcg == max(outcome.history) > 0.9
     assert outcome.history.index(outcome.ndcg) == len(outcome.history) - 5
+
+
+def test_a_small_shop_is_trained_without_validation() -> None:
+    recommender = BehaviourRecommender(config(epochs=10**6, seconds=0.2, validation_users=500))
+    recommender.fit(rows([0, 0, *range(1, 12)], range(13), range(13), 13), None, no_report)
+    assert recommender.fitted.outcome.ndcg is None
+    assert recommender.fitted.outcome.steps > 0
 
 
 def test_a_budget_of_time_ends_a_training() -> None:

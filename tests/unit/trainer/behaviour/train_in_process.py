@@ -17,8 +17,6 @@ from services.trainer.behaviour.recommender import BehaviourRecommender
 from services.trainer.behaviour.users import UserEncoderConfig
 from tests.unit.trainer.behaviour.ring_shop import DAY_S, config, content, ring
 
-STEPS_IN_ALL = 1000
-
 
 def main(folder: Path, output: Path, stop_at: int) -> None:
     """Says `checkpoint written` on standard output and waits when it has come far enough."""
@@ -34,7 +32,7 @@ def main(folder: Path, output: Path, stop_at: int) -> None:
             sys.stdout.flush()
             time.sleep(600)
 
-    recommender.fit(ring(), content(), report)
+    recommender.fit(ring(users=80), content(), report)
     if int(os.environ.get("RANK", "0")) == 0:
         np.savez(
             output,
