@@ -21,10 +21,6 @@ def _no_rows() -> Longs:
     return np.empty(0, np.int64)
 
 
-def _no_values() -> Doubles:
-    return np.empty(0)
-
-
 class Channel(IntEnum):
     """What brought a candidate; numbers as in the contract."""
 
@@ -98,5 +94,3 @@ class Statistics:
     renewal: Doubles
     renewal_count_edges: Doubles
     renewal_day_edges: Doubles
-    first_buyers_28d: Doubles = field(default_factory=_no_values)
-    """People who bought it within 28 days and never before; no values: not known."""

@@ -125,11 +125,6 @@ def popularity_112(columns: Columns) -> Doubles:
     return _popularity(columns, "buyers_112d")
 
 
-def first_buyers(columns: Columns) -> Doubles:
-    """Who buys it for the first time: ln((people who did within 28 days + 1) / people)."""
-    return _popularity(columns, "first_buyers_28d")
-
-
 def trend(columns: Columns) -> Doubles:
     """ln((buyers of 28 days + 3) / (half the buyers of 112 days + 3))."""
     half = columns.statistic("buyers_112d", 0) / 2.0

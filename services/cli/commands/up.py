@@ -68,8 +68,12 @@ async def _up(settings: SupervisorSettings, options: CliSettings, fraction: floa
                 out.print(f"the demo is not looked after: {error.details()}; give --api-key with the scope operate")
         suite.take_signals()
         _show_addresses(out, suite, time.monotonic() - began)
+        learning = asyncio.create_task(learn(local, out)) if fraction is not None else None
         await suite.until_stopped()
         out.print("stopping")
+        if learning is not None:
+            learning.cancel()
+            await asyncio.gather(learning, return_exceptions=True)
     out.print("stopped")
 
 
@@ -89,6 +93,20 @@ async def prepare(gateway: Gateway, out: Console, data: Path, fraction: float | 
     out.print("\n[bold]Things to try[/bold] (in another terminal)")
     for line in things_to_try(marker):
         out.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+async def learn(settings: CliSettings, out: Console) -> None:
+    """Learns models beside serving, unless that was done before; the suite is in use meanwhile."""
+    async with connect(settings) as gateway:
+        try:
+            releases = await gateway.call(gateway.operations.ListReleases, pb.ListReleasesRequest(page_size=100))
+            if any(release.kind != pb.TRAINING_KIND_TABLES for release in releases.releases):
+                return
+            out.print("learning behaviour model and ranker beside it, which takes minutes; the blend orders meanwhile")
+            await train_release(gateway, out, pb.TrainRequest(kind=pb.TRAINING_KIND_FULL))
+            out.print("see: mercato release show", markup=False)
+        except grpc.aio.AioRpcError as error:
+            out.print(f"no models were learnt: {error.details()}; try: mercato train --kind full", markup=False)
 
 
 async def wait_indexed(gateway: Gateway, out: Console) -> None:

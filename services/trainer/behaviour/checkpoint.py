@@ -29,6 +29,8 @@ class Position:
     batch: int = 0
     """Batches of the epoch that are done."""
     seconds: float = 0.0
+    loss: float = 0.0
+    """Running mean over the last steps."""
     best: float = -1.0
     """Validation's best nDCG@10; -1 before the first."""
     stale: int = 0

@@ -38,6 +38,8 @@ class ContentEncoder(nn.Module):
         super().__init__()
         text, categories, parents, brands = sizes
         self.text = nn.Linear(text, dimension, bias=False) if text else None
+        if self.text is not None:
+            nn.init.orthogonal_(self.text.weight)  # products of like text are alike from the start
         self.text_dropout = Dropout(config.text_dropout)
         self.categories = _table(categories, dimension)
         self.parents = _table(parents, dimension)

@@ -28,6 +28,8 @@ from services.trainer.recommenders.interface import Report
 
 STEP_NAME = "behaviour model"
 PROGRESS_PARTS = 1000
+LOSS_STEPS = 100
+"""Steps that the running mean of the loss looks back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,6 @@ class Trainer:
         self.mean = RunningMean(model.parameters(), config.optimiser.average_decay)
         self.best: dict[str, Tensor] = {}
         self.position = Position(bf16=self.runtime.bf16, fingerprint=self._fingerprint())
-        self.loss = 0.0
 
     def run(self) -> Outcome:
         """Trains to the end of the schedule or of patience; the best weights of validation are the model then."""
@@ -116,7 +117,7 @@ class Trainer:
         return self._finished()
 
     def _over(self) -> bool:
-        if self.questions is not None and self.position.stale > self.config.patience:
+        if self.questions is not None and self.position.stale >= self.config.patience:
             return True
         if self.config.seconds is not None:
             return self.position.seconds >= self.config.seconds
@@ -152,8 +153,8 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimiser.clip)
         self.optimiser.step()
         self.mean.update(step)
-        self.loss += (loss.item() - self.loss) / min(step, 100)
-        self.position = replace(self.position, step=step, batch=self.position.batch + 1)
+        mean = self.position.loss + (loss.item() - self.position.loss) / min(step, LOSS_STEPS)
+        self.position = replace(self.position, step=step, batch=self.position.batch + 1, loss=mean)
         if self.runtime.leads:
             self.report(STEP_NAME, int(PROGRESS_PARTS * min(progress, 1.0)), PROGRESS_PARTS)
 
@@ -184,7 +185,7 @@ class Trainer:
         return Outcome(
             ndcg=position.best if self.questions is not None else None,
             history=position.history,
-            loss=self.loss,
+            loss=position.loss,
             epochs=position.epoch,
             steps=position.step,
             seconds=position.seconds,

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
 import scipy.sparse as sp
 
 from services.trainer.domain import ItemNeighbours, Purchases
+from services.trainer.learning.ease import dual_scores, item_weights
 
 DAY_S = 86_400
 
@@ -78,21 +78,14 @@ def _ease(matrix: Any, config: NeighbourConfig) -> Iterator[tuple[int, Matrix]]:
     """Blocks of B: item weights for `block` source items at a time `[block, items]`."""
     people, items = matrix.shape
     if items <= people:
-        gram = (matrix.T @ matrix).toarray().astype(np.float64)
-        gram[np.diag_indices(items)] += config.ridge
-        precision = scipy.linalg.inv(gram, overwrite_a=True, check_finite=False)
-        diagonal = np.diag(precision).astype(np.float32)
+        weights = item_weights(matrix, config.ridge)
         for start in range(0, items, config.block):
-            yield start, (-precision[start : start + config.block] / diagonal[None, :]).astype(np.float32)
+            yield start, weights[start : start + config.block]
         return
-    gram = (matrix @ matrix.T).toarray().astype(np.float32)
-    gram[np.diag_indices(people)] += config.ridge
-    factor = scipy.linalg.cho_factor(gram, overwrite_a=True, check_finite=False)
-    dual = scipy.linalg.cho_solve(factor, matrix.toarray(), overwrite_b=True, check_finite=False)
-    diagonal = 1.0 - np.asarray(matrix.multiply(dual).sum(axis=0)).ravel().astype(np.float32)
-    transposed = matrix.T.tocsr()
+    # Off the diagonal B = XᵀA / (λ diag(P)).
+    scaled, transposed = dual_scores(matrix, config.ridge) / np.float32(config.ridge), matrix.T.tocsr()
     for start in range(0, items, config.block):
-        yield start, np.asarray(transposed[start : start + config.block] @ dual, dtype=np.float32) / diagonal[None, :]
+        yield start, np.asarray(transposed[start : start + config.block] @ scaled, dtype=np.float32)
 
 
 def _cosine(matrix: Any, config: NeighbourConfig) -> Iterator[tuple[int, Matrix]]:

@@ -9,7 +9,7 @@ Legend: U persons, P products, L leaf categories, C candidates of all persons, b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from services.trainer.learning.pairs import DAY_S
 from services.trainer.ranker.seeds import browse_seeds, content_seeds, keep_strongest, leaf_interests, purchase_seeds
 from services.trainer.ranker.snapshot import Snapshot
 from shared.features.columns import Channel, Doubles, Longs, Mask
-from shared.naming.category_path import SEPARATOR
+from shared.naming.category_path import parent_of
 
 Masks = npt.NDArray[np.bool_]
 
@@ -73,15 +73,18 @@ class CandidateFinder:
         self._content = content
         self._config = config
         self._vectors = vectors
-        self._shelf = Shelf.of(snapshot, content, config)
+        self._shelf = Shelf(snapshot, content, config)
         self._on_sale = on_sale(snapshot, content)
+        everybody = np.arange(snapshot.rows.user_count, dtype=np.int32)
+        self._purchased, self._browsed = purchase_seeds(snapshot, everybody), browse_seeds(snapshot, everybody)
+        self._interests = leaf_interests(snapshot, everybody)
         table, count = snapshot.neighbours, len(snapshot.rows.product_ids)
         self._neighbours = sp.csr_matrix((table.weights, table.neighbours, table.offsets), shape=(count, count))
 
     def find(self, users: Ints) -> Found:
         """All channels for some users; dense `[U, P]` while it runs."""
         snapshot, config = self._snapshot, self._config
-        purchased, browsed = purchase_seeds(snapshot, users), browse_seeds(snapshot, users)
+        purchased, browsed = self._purchased[users], self._browsed[users]
         seeds = (purchased + browsed).tocsr()
         neighbours = np.asarray((seeds @ self._neighbours).todense())
         bought = purchased.toarray() > 0.0
@@ -91,7 +94,7 @@ class CandidateFinder:
         brought = {
             Channel.BUY_AGAIN: _entries(keep_strongest(seeds.multiply(bought).tocsr(), config.buy_again)),
             Channel.BOUGHT_TOGETHER: best(neighbours, allowed & (neighbours > 0.0), config.channel),
-            Channel.POPULAR_IN_CATEGORY: by_interest(self._shelf, leaf_interests(snapshot, users), allowed, config),
+            Channel.POPULAR_IN_CATEGORY: by_interest(self._shelf, self._interests[users], allowed, config),
             **{channel: first(order, allowed, config.channel) for channel, order in self._shelf.orders.items()},
         }
         if cosines is not None:
@@ -114,41 +117,31 @@ class CandidateFinder:
         )
 
 
-@dataclass(frozen=True)
 class Shelf:
     """Orders of products that are the same for everybody."""
 
-    orders: dict[Channel, Longs]
-    popular: Longs
-    """Products that sold, best sellers first."""
-    leaves: Ints
-    """Leaf of each product `[P]`."""
-    names: Sequence[str]
-    _by_leaf: dict[int, Longs] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, snapshot: Snapshot, content: ItemContent, config: CandidateConfig) -> Shelf:
-        """Popular, trending and new products of a moment."""
-        statistics, times = snapshot.statistics, content.publish_times_s
-        popularity = statistics.popularities
-        popular = _descending(popularity)
-        growth = np.maximum(statistics.trends - 1.0, 0.0) * np.sqrt(popularity)
-        unsold = np.flatnonzero((popularity <= 0.0) & on_sale(snapshot, content))
-        unsold = unsold[np.argsort(-times[unsold], kind="stable")]
-        orders = {
+    def __init__(self, snapshot: Snapshot, content: ItemContent, config: CandidateConfig) -> None:
+        popularity, times = snapshot.statistics.popularities, content.publish_times_s
+        present = on_sale(snapshot, content)
+        growth = np.maximum(snapshot.statistics.trends - 1.0, 0.0) * np.sqrt(popularity)
+        unsold = np.flatnonzero((popularity <= 0.0) & present)
+        self._popular = _descending(popularity)
+        self.orders = {
             Channel.TRENDING: _descending(growth),
-            Channel.NEW: _newest(times, popularity, on_sale(snapshot, content), config),
-            Channel.POPULAR: np.concatenate([popular, unsold]),
+            Channel.NEW: _newest(times, popularity, present, config),
+            Channel.POPULAR: np.concatenate([self._popular, unsold[np.argsort(-times[unsold], kind="stable")]]),
         }
-        return cls(orders, popular, snapshot.categories.leaf_indexes, snapshot.categories.leaves)
+        self.names: Sequence[str] = snapshot.categories.leaves
+        leaves = snapshot.categories.leaf_indexes[self._popular]
+        self._places = np.argsort(leaves, kind="stable")
+        self._starts = np.searchsorted(leaves[self._places], np.arange(len(self.names) + 1))
+        self._below = _leaves_below(self.names)
 
     def popular_in(self, leaf: int) -> Longs:
-        """Best sellers of a leaf and what lies below it."""
-        if leaf not in self._by_leaf:
-            name = self.names[leaf]
-            inside = np.array([other == name or other.startswith(name + SEPARATOR) for other in self.names])
-            self._by_leaf[leaf] = self.popular[inside[self.leaves[self.popular]]]
-        return self._by_leaf[leaf]
+        """Best sellers of a leaf and of what lies below it."""
+        parts = [self._places[self._starts[one] : self._starts[one + 1]] for one in self._below[leaf]]
+        found: Longs = self._popular[np.sort(np.concatenate(parts))]
+        return found
 
 
 def on_sale(snapshot: Snapshot, content: ItemContent) -> Mask:
@@ -231,6 +224,19 @@ def _newest(times: Longs, popularity: Floats, present: Mask, config: CandidateCo
         return np.empty(0, np.int64)
     ordered: Longs = new[np.lexsort((-popularity[new], -times[new]))]
     return ordered
+
+
+def _leaves_below(names: Sequence[str]) -> list[list[int]]:
+    """Of each leaf: itself, and the leaves whose paths begin with its own."""
+    numbers = {name: leaf for leaf, name in enumerate(names)}
+    below: list[list[int]] = [[] for _ in names]
+    for leaf, name in enumerate(names):
+        path = name
+        while path:
+            if path in numbers:
+                below[numbers[path]].append(leaf)
+            path = parent_of(path)
+    return below
 
 
 def _distinct(parts: Sequence[Longs]) -> Longs:

@@ -135,7 +135,7 @@ def ranker_data(
     labels[:, Task.PURCHASE] = np.isin(keys, wanted)
     positions = np.full(len(keys), UNKNOWN, np.int32)
     if impressions is not None:
-        _label_shown(labels, positions, keys, impressions.between(cut_s, end_s), len(rows.product_ids))
+        _label_shown(labels, positions, keys, impressions.complete().between(cut_s, end_s), len(rows.product_ids))
     new = wanted[~np.isin(wanted, _keys(snapshot.rows.of_kind(EventKind.PURCHASE)))]
     return RankerData(
         names=config.features,

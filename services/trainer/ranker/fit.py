@@ -18,12 +18,22 @@ from services.trainer.domain import Floats
 from services.trainer.learning.interactions import EventKind, Interactions, ItemContent
 from services.trainer.learning.pairs import DAY_S
 from services.trainer.ranker.calibrate import hold_out_persons
-from services.trainer.ranker.contenders import Contender, MultiTaskContender, Scorer, TreesContender
-from services.trainer.ranker.data_set import Behaviour, DataConfig, RankerData, Task, check_no_leak, joined, ranker_data
+from services.trainer.ranker.data_set import (
+    UNKNOWN,
+    Behaviour,
+    DataConfig,
+    RankerData,
+    Task,
+    check_no_leak,
+    joined,
+    ranker_data,
+)
+from services.trainer.ranker.ensemble import BlendScorer, MeanScorer
 from services.trainer.ranker.errors import NothingToRank
 from services.trainer.ranker.export import Description, baselines, grouped, run_graph, write_ranker
-from services.trainer.ranker.multitask import MultiTaskConfig
-from services.trainer.ranker.trees import TreesConfig
+from services.trainer.ranker.multitask import MultiTaskConfig, fit_multitask
+from services.trainer.ranker.scorers import MultiTaskScorer, Scorer, TreesScorer
+from services.trainer.ranker.trees import TreesConfig, fit_trees
 from services.trainer.ranker.validate import area_under_curve, blend_scores, person_ndcg
 from services.trainer.recommenders.interface import Report
 from shared.evaluation.calibration_error import expected_calibration_error
@@ -43,6 +53,8 @@ class RankerConfig:
     """Windows to learn from, before the one to choose by; fewer where the rows do not reach back so far."""
     trees: TreesConfig = field(default_factory=TreesConfig)
     multitask: MultiTaskConfig = field(default_factory=MultiTaskConfig)
+    kept: float = 0.3
+    """Share of the examples without any outcome that is learnt from: the others say little more, and fill memory."""
     held_out: float = 0.3
     """Share of the persons of the last window by whom the winner is calibrated and measured, half of them each."""
     leaks: LeakConfig = field(default_factory=LeakConfig)
@@ -92,45 +104,58 @@ def fit_ranker(
     parts = []
     for place, moment in enumerate(moments):
         report("compute the ranker's features", place, len(moments))
-        parts.append(ranker_data(rows, content, moment, config.data, impressions, behaviour))
+        part = ranker_data(rows, content, moment, config.data, impressions, behaviour)
+        parts.append(thinned(part, config.kept, config.seed + place) if place else part)
     varied = _varied(parts)
     validation, *earlier = (part.with_features(varied) for part in parts)
-    contenders: list[Contender] = [TreesContender(config.trees), MultiTaskContender(config.multitask)]
     held = hold_out_persons(len(validation.users), config.held_out, config.seed)
     judges, others = validation.of_persons(held), validation.of_persons(~held)
     calibrators, measured = _halves(judges, config.seed)
-    training, best = joined(earlier), contenders[0]
-    metrics: dict[str, float] = {}
-    evidence: Evidence | None = None
-    for contender in contenders:
-        graph, tasks = _graph(contender.fit(training, report), calibrators)
-        scores = run_graph(graph, validation.features) @ weights_of(tasks)
-        metrics |= _measures(contender.name, validation, scores)
-        if evidence is None or metrics[f"{contender.name}_ndcg_all"] > metrics[f"{best.name}_ndcg_all"]:
-            best, evidence = contender, Evidence(moment_s=moments[0], data=parts[0], scores=scores)
-    metrics |= _measures("blend", validation, blend_scores(validation))
-    winner = best.fit(joined([training, others]), report)
-    graph, tasks = _graph(winner, calibrators)
-    metrics |= _calibration(measured, run_graph(graph, measured.features), tasks)
-    assert evidence is not None
-    return RankerResult(graph, _description(validation, tasks, best.name, metrics), evidence)
+    training = joined(earlier)
+    metrics = _measures("blend", validation, blend_scores(parts[0]))
+    found: dict[str, Evidence] = {}
+    for name, scorer in _fitted(training, config, report).items():
+        scores = run_graph(scorer.graph(calibrators), validation.features) @ weights_of(scorer.tasks)
+        metrics |= _measures(name, validation, scores)
+        found[name] = Evidence(moment_s=moments[0], data=parts[0], scores=scores)
+    best = max(found, key=lambda name: metrics[f"{name}_ndcg_all"] + metrics[f"{name}_ndcg_new"])
+    winner = _fitted(joined([training, thinned(others, config.kept, config.seed)]), config, report)[best]
+    graph = winner.graph(calibrators)
+    metrics |= _calibration(measured, run_graph(graph, measured.features), winner.tasks)
+    return RankerResult(graph, _description(validation, winner.tasks, best, metrics), found[best])
+
+
+def _fitted(data: RankerData, config: RankerConfig, report: Report) -> dict[str, Scorer]:
+    """The contenders by name, as in `ranker.json`: trees, network, and the mean of both and the blend."""
+    trees = TreesScorer(fit_trees(data, config.trees, report))
+    network = MultiTaskScorer(fit_multitask(data, config.multitask, report))
+    return {"lightgbm": trees, "mmoe": network, "ensemble": MeanScorer((trees, BlendScorer(), network))}
 
 
 def moments_of(rows: Interactions, config: RankerConfig) -> list[int]:
-    """Starts of the label windows, latest first, seconds since 1970; each has a window's length of rows before it.
+    """Starts of the label windows, latest first, seconds since 1970; each has a window's length of purchases before it.
 
     Raises NothingToRank when there are not two.
     """
     length_s = round(config.data.horizon_days * DAY_S)
-    first_s = int(rows.times_s.min()) if len(rows) else 0
+    bought = rows.of_kind(EventKind.PURCHASE)
+    if not len(bought):
+        raise NothingToRank("nothing was bought")
+    first_s = int(bought.times_s.min())
     moments = [rows.end_time_s + 1 - length_s * (place + 1) for place in range(config.moments + 1)]
     reached = [moment for moment in moments if moment - length_s >= first_s]
     if len(reached) < 2:
         days = 3 * config.data.horizon_days
         raise NothingToRank(
-            f"rows must reach back {days:g} days, and reach back {(rows.end_time_s - first_s) // DAY_S}"
+            f"purchases must reach back {days:g} days, and reach back {(rows.end_time_s - first_s) // DAY_S}"
         )
     return reached
+
+
+def thinned(data: RankerData, share: float, seed: int) -> RankerData:
+    """All examples that were bought or shown, and a share of the others: calibration restores the level."""
+    told = (data.labels[:, Task.PURCHASE] > 0) | (data.labels[:, Task.CLICK] != UNKNOWN)
+    return data.where(told | (np.random.default_rng(seed).random(len(data)) < share))
 
 
 def weights_of(tasks: tuple[Task, ...]) -> Doubles:
@@ -157,17 +182,18 @@ def _halves(judges: RankerData, seed: int) -> tuple[RankerData, RankerData]:
     return judges.of_persons(half), judges.of_persons(~half)
 
 
-def _graph(scorer: Scorer, calibrators: RankerData) -> tuple[bytes, tuple[Task, ...]]:
-    return scorer.graph(calibrators), scorer.tasks
-
-
 def _measures(name: str, data: RankerData, scores: Doubles) -> dict[str, float]:
     """nDCG@10 over everything and over what is new, and the area under the curve of purchases."""
     return {
-        f"{name}_ndcg_all": float(person_ndcg(data, scores, only_new=False)[1].mean()),
-        f"{name}_ndcg_new": float(person_ndcg(data, scores, only_new=True)[1].mean()),
+        f"{name}_ndcg_all": _mean(person_ndcg(data, scores, only_new=False)[1]),
+        f"{name}_ndcg_new": _mean(person_ndcg(data, scores, only_new=True)[1]),
         f"{name}_auc": area_under_curve(scores, data.labels[:, Task.PURCHASE]),
     }
+
+
+def _mean(values: Doubles) -> float:
+    """0 where nobody bought anything."""
+    return float(values.mean()) if len(values) else 0.0
 
 
 def _calibration(data: RankerData, scores: Floats, tasks: tuple[Task, ...]) -> dict[str, float]:

@@ -35,13 +35,13 @@ BIAS_RATE = 10.0
 class MultiTaskConfig:
     """Shape and training."""
 
-    experts: int = 4
-    hidden: tuple[int, ...] = (64, 32)
+    experts: int = 2
+    hidden: tuple[int, ...] = (128, 48)
     tower: int = 16
     dropout: float = 0.1
     positions: int = 50
     """Places with a bias of their own; later ones share the last."""
-    epochs: int = 6
+    epochs: int = 4
     batch: int = 4096
     rate: float = 2e-3
     weight_decay: float = 1e-4
@@ -68,9 +68,8 @@ class MultiTaskNet(nn.Module):
 
     def standardise(self, features_NF: Tensor) -> None:
         """Learns mean and deviation; a feature without variation counts nothing."""
-        deviation_F, self.mean_F = torch.std_mean(features_NF.double(), dim=0, correction=0)
-        self.mean_F = self.mean_F.float()
-        self.scale_F = torch.where(deviation_F > 1e-6, 1.0 / deviation_F, 0.0).float()
+        deviation_F, self.mean_F = torch.std_mean(features_NF, dim=0, correction=0)
+        self.scale_F = torch.where(deviation_F > 1e-6, 1.0 / deviation_F, 0.0)
 
     def forward(self, features_BF: Tensor) -> Tensor:
         scaled_BF = ((features_BF - self.mean_F) * self.scale_F).clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)

@@ -27,7 +27,7 @@ class TreesConfig:
 
     objective: str = "binary"
     """Or `lambdarank`: LambdaMART (Burges 2010)."""
-    rounds: int = 240
+    rounds: int = 200
     leaves: int = 31
     rate: float = 0.05
     least_examples: int = 200
@@ -38,7 +38,7 @@ class TreesConfig:
     l2: float = 5.0
     truncation: int = 20
     """Places from the top of the list that LambdaMART cares for."""
-    negatives: float = 0.2
+    negatives: float = 0.7
     """Share of the examples without a purchase that is drawn; the binary objective weighs them up again."""
     threads: int = 1
     """More threads than idle cores cost a hundred times what they gain."""

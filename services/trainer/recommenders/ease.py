@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import scipy.linalg
 
 from services.trainer.domain import Floats, Ints
+from services.trainer.learning.ease import dual_scores, item_weights
 from services.trainer.learning.interactions import Interactions, ItemContent
 from services.trainer.recommenders.errors import InsufficientData
 from services.trainer.recommenders.interface import Report
@@ -82,24 +82,3 @@ class Ease:
     def _matrix(self, rows: Interactions) -> Any:
         weights = decayed_weights(rows, self._config.half_life_days)
         return counted(rows, weights).sqrt() if self._config.entries == "root" else strongest(rows, weights)
-
-
-def dual_scores(matrix: Any, ridge: float) -> Floats:
-    """A / diag(P) `[U, P]` of a sparse matrix `[U, P]`; cubic in users."""
-    gram = (matrix @ matrix.T).toarray().astype(np.float32)
-    gram[np.diag_indices(len(gram))] += ridge
-    factor = scipy.linalg.cho_factor(gram, overwrite_a=True, check_finite=False)
-    dual = scipy.linalg.cho_solve(factor, matrix.toarray(), overwrite_b=True, check_finite=False)
-    diagonal = (1.0 - np.asarray(matrix.multiply(dual).sum(axis=0)).ravel()) / ridge
-    dual /= diagonal[None, :].astype(np.float32)
-    return np.asarray(dual, dtype=np.float32)
-
-
-def item_weights(matrix: Any, ridge: float) -> Floats:
-    """B `[P, P]` of a sparse matrix `[U, P]`; cubic in products."""
-    gram = (matrix.T @ matrix).toarray().astype(np.float64)
-    gram[np.diag_indices(len(gram))] += ridge
-    precision = scipy.linalg.inv(gram, overwrite_a=True, check_finite=False)
-    weights = np.asarray(-precision / np.diag(precision)[None, :], dtype=np.float32)
-    weights[np.diag_indices(len(weights))] = 0.0
-    return weights

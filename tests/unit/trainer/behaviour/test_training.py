@@ -75,7 +75,7 @@ def test_validation_ends_a_training_that_no_longer_improves_and_keeps_the_best_w
     outcome = recommender.fitted.outcome
     assert outcome.epochs < 200
     assert outcome.ndcg == max(outcome.history) > 0.9
-    assert outcome.history.index(outcome.ndcg) == len(outcome.history) - 5
+    assert outcome.history.index(outcome.ndcg) == len(outcome.history) - 4
 
 
 def test_a_small_shop_is_trained_without_validation() -> None:

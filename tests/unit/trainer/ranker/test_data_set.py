@@ -118,12 +118,23 @@ def test_area_under_curve_by_hand() -> None:
 def impressions(found: list[tuple[int, int, int, int, bool, bool]]) -> Impressions:
     """User, product, place, time, clicked, carted."""
     users, products, places, times_s, clicked, carted = zip(*found, strict=True)
-    values = {
-        "users": np.array(users, np.int32),
-        "products": np.array(products, np.int32),
-        "positions": np.array(places, np.int32),
-        "times_s": np.array(times_s, np.int64),
-        "clicked": np.array(clicked),
-        "carted": np.array(carted),
-    }
-    return Impressions(**{**_rest(len(found)), **values})
+    flags = np.zeros(len(found), np.bool_)
+    return Impressions(
+        requests=np.arange(len(found), dtype=np.int32),
+        users=np.array(users, np.int32),
+        products=np.array(products, np.int32),
+        positions=np.array(places, np.int32),
+        times_s=np.array(times_s, np.int64),
+        devices=np.zeros(len(found), np.int8),
+        releases=np.zeros(len(found), np.int32),
+        list_kinds=np.zeros(len(found), np.int32),
+        shown=~flags,
+        clicked=np.array(clicked),
+        carted=np.array(carted),
+        purchased=flags,
+        revenue_micros=np.zeros(len(found), np.int64),
+        release_ids=("r",),
+        list_kind_names=("home",),
+        window_s=7 * DAY,
+        end_time_s=CUT_S + 30 * DAY,
+    )

@@ -1,6 +1,6 @@
-"""Models that may become the ranker, each from examples to a calibrated graph.
+"""Fitted models as scorers: each makes a calibrated graph of itself.
 
-Legend: N examples, F features, K tasks.
+Legend: N examples, K tasks.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ import numpy as np
 from services.trainer.ranker.calibrate import Numbers, Platt
 from services.trainer.ranker.data_set import Labels, RankerData, Task
 from services.trainer.ranker.export import CalibratedTrees, multitask_graph, trees_graph
-from services.trainer.ranker.multitask import MultiTask, MultiTaskConfig, fit_multitask
-from services.trainer.ranker.trees import Trees, TreesConfig, fit_trees
-from services.trainer.recommenders.interface import Report
-from shared.features.columns import Mask
+from services.trainer.ranker.multitask import MultiTask
+from services.trainer.ranker.trees import Trees
 
 
 class Scorer(Protocol):
@@ -32,44 +30,10 @@ class Scorer(Protocol):
         ...
 
 
-class Contender(Protocol):
-    """A way to learn."""
-
-    @property
-    def name(self) -> str:
-        """Stands in `ranker.json`."""
-        ...
-
-    def fit(self, data: RankerData, report: Report) -> Scorer:
-        """Raises NothingToRank."""
-        ...
-
-
 @dataclass(frozen=True)
-class TreesContender:
-    """LightGBM."""
+class TreesScorer:
+    """LightGBM; products bought before and new ones are calibrated apart."""
 
-    config: TreesConfig
-    name: str = "lightgbm"
-
-    def fit(self, data: RankerData, report: Report) -> Scorer:
-        return _TreesScorer(fit_trees(data, self.config, report))
-
-
-@dataclass(frozen=True)
-class MultiTaskContender:
-    """Mixture of experts with a head for each task."""
-
-    config: MultiTaskConfig
-    name: str = "mmoe"
-
-    def fit(self, data: RankerData, report: Report) -> Scorer:
-        model = fit_multitask(data, self.config, report)
-        return _MultiTaskScorer(model, model.tasks)
-
-
-@dataclass(frozen=True)
-class _TreesScorer:
     trees: Trees
     tasks: tuple[Task, ...] = (Task.PURCHASE,)
 
@@ -85,9 +49,14 @@ class _TreesScorer:
 
 
 @dataclass(frozen=True)
-class _MultiTaskScorer:
+class MultiTaskScorer:
+    """Mixture of experts with a head for each task."""
+
     model: MultiTask
-    tasks: tuple[Task, ...]
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return self.model.tasks
 
     def graph(self, held: RankerData) -> bytes:
         logits = self.model.logits(held.features)
@@ -97,5 +66,5 @@ class _MultiTaskScorer:
 
 def _platt(logits: Numbers, labels: Labels) -> Platt:
     """Scaled where both outcomes are among those known; else left as it is."""
-    told: Mask = labels >= 0
+    told = labels >= 0
     return Platt.fitted(logits[told], labels[told]) if len(np.unique(labels[told])) > 1 else Platt()
