@@ -9,20 +9,19 @@ from mercato.gateway.v1 import recommendation_pb2, recommendation_service_pb2, u
 from mercato.profile.v1 import profile_features_pb2
 from mercato.retrieval.v1 import candidates_pb2
 
+from shared.features.seeds import (
+    BROWSE_HALF_LIFE_DAYS,
+    BROWSE_WEIGHTS,
+    CATEGORIES,
+    CONTENT_SEEDS,
+    INTEREST_HALF_LIFE_DAYS,
+    LEAST_BROWSE_WEIGHT,
+    PURCHASE_HALF_LIFE_DAYS,
+)
+
 DAY_S = 86_400.0
-# The same decay as in the trainer's matrix: neighbour weights are learnt for exactly these inputs.
-PURCHASE_HALF_LIFE_DAYS = 112.0
-INTEREST_HALF_LIFE_DAYS = 60.0
-# What a person looks at now says more than what they bought weeks ago, for a short time.
-BROWSE_HALF_LIFE_DAYS = 1.0
-BROWSE_WEIGHTS = {
-    user_event_pb2.USER_EVENT_TYPE_PRODUCT_VIEW: 0.2,
-    user_event_pb2.USER_EVENT_TYPE_CLICK: 0.2,
-    user_event_pb2.USER_EVENT_TYPE_ADD_TO_CART: 0.5,
-    user_event_pb2.USER_EVENT_TYPE_ADD_TO_WISH_LIST: 0.4,
-}
 CONTEXT_PRODUCT_WEIGHT, CART_WEIGHT = 4.0, 2.0
-CONTENT_SEEDS, CATEGORIES, MOST_SEEDS = 8, 10, 2000
+MOST_SEEDS = 2000
 # As many as behaviour models read.
 BEHAVIOUR_ROWS = 200
 
@@ -157,6 +156,6 @@ def _browsed(features: Features, now_s: float) -> dict[str, float]:
         if weight:
             age_days = max(now_s - time_s, 0.0) / DAY_S
             decayed = weight * 2.0 ** (-age_days / BROWSE_HALF_LIFE_DAYS)
-            if decayed > 0.01:
+            if decayed > LEAST_BROWSE_WEIGHT:
                 found[product_id] = max(found.get(product_id, 0.0), decayed)
     return found

@@ -14,13 +14,11 @@ import numpy as np
 from services.trainer.domain import Ints
 from services.trainer.learning.interactions import ItemContent
 from services.trainer.ranker.candidates import Found
-from services.trainer.ranker.seeds import BROWSE_WEIGHTS
+from services.trainer.ranker.seeds import BROWSING
 from services.trainer.ranker.snapshot import Snapshot
 from shared.features.columns import Candidates, Doubles, Longs
 from shared.features.joined import LEAST_LEAF_SIZE, Columns
 from shared.features.people import Bought, people_at
-
-BROWSED = tuple(BROWSE_WEIGHTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ def _baskets_by_time(baskets: Ints, times_s: Longs) -> Longs:
 
 def _browsed(snapshot: Snapshot, users: Ints, pair_keys: Longs) -> Doubles:
     """Time of the latest view, click, cart or wish of each candidate; 0: none."""
-    rows = snapshot.rows.of_kind(*BROWSED)
+    rows = snapshot.rows.of_kind(*BROWSING)
     persons = np.searchsorted(users, rows.users)
     asked = np.append(users, -1)[persons] == rows.users
     keys = (persons * len(rows.product_ids) + rows.products)[asked]

@@ -14,28 +14,28 @@ from services.trainer.domain import Ints
 from services.trainer.learning.interactions import EventKind, Interactions
 from services.trainer.learning.pairs import DAY_S
 from services.trainer.ranker.snapshot import Snapshot
-from shared.features.people import COUNT_HALF_LIFE_DAYS, INTEREST_HALF_LIFE_DAYS
+from shared.features.seeds import (
+    BROWSE_HALF_LIFE_DAYS,
+    BROWSE_WEIGHTS,
+    CONTENT_SEEDS,
+    INTEREST_HALF_LIFE_DAYS,
+    LEAST_BROWSE_WEIGHT,
+    PURCHASE_HALF_LIFE_DAYS,
+)
 
-BROWSE_HALF_LIFE_DAYS, LEAST_BROWSE_WEIGHT = 1.0, 0.01
-BROWSE_WEIGHTS = {
-    EventKind.PRODUCT_VIEW: 0.2,
-    EventKind.CLICK: 0.2,
-    EventKind.ADD_TO_CART: 0.5,
-    EventKind.ADD_TO_WISH_LIST: 0.4,
-}
-CONTENT_SEEDS = 8
+BROWSING = tuple(EventKind(kind) for kind in BROWSE_WEIGHTS)
 
 
 def purchase_seeds(snapshot: Snapshot, users: Ints) -> Any:
     """Sparse `[U, P]`: 2^(-age / 112 days) of the latest purchase."""
     rows = snapshot.rows.of_kind(EventKind.PURCHASE)
     ages = (snapshot.cut_s - rows.times_s) / DAY_S
-    return _largest(rows, 2.0 ** (-ages / COUNT_HALF_LIFE_DAYS))[users]
+    return _largest(rows, 2.0 ** (-ages / PURCHASE_HALF_LIFE_DAYS))[users]
 
 
 def browse_seeds(snapshot: Snapshot, users: Ints) -> Any:
     """Sparse `[U, P]`: the strongest of what was looked at, half-life one day."""
-    rows = snapshot.rows.of_kind(*BROWSE_WEIGHTS)
+    rows = snapshot.rows.of_kind(*BROWSING)
     table = np.zeros(max(EventKind) + 1)
     for kind, weight in BROWSE_WEIGHTS.items():
         table[kind] = weight

@@ -27,9 +27,9 @@ class TreesConfig:
 
     objective: str = "binary"
     """Or `lambdarank`: LambdaMART (Burges 2010)."""
-    rounds: int = 200
+    rounds: int = 120
     leaves: int = 31
-    rate: float = 0.05
+    rate: float = 0.06
     least_examples: int = 200
     """In a leaf, counted by weight where it has one."""
     feature_share: float = 0.5

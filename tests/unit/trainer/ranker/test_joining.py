@@ -13,7 +13,8 @@ from services.trainer.converters import tables_to_chunks
 from services.trainer.job.tables import compute_tables
 from services.trainer.learning.interactions import EventKind, Interactions
 from services.trainer.ranker.candidates import BehaviourVectors, CandidateConfig, CandidateFinder
-from services.trainer.ranker.joining import BROWSED, columns_of
+from services.trainer.ranker.joining import columns_of
+from services.trainer.ranker.seeds import BROWSING as LEARNT
 from services.trainer.ranker.snapshot import Snapshot
 from shared.features.columns import Candidates, History, Statistics
 from shared.features.joined import join
@@ -44,7 +45,7 @@ def test_learning_and_serving_compute_the_same(seed: int, after_s: int, user: in
 
 
 def test_what_counts_as_looking_is_the_same() -> None:
-    assert {*BROWSED} == {*BROWSING}
+    assert {*LEARNT} == {*BROWSING}
 
 
 def _request(candidates: Candidates, chosen: np.ndarray) -> Candidates:
@@ -69,7 +70,7 @@ def _history(before: Interactions, items, user: int) -> History:  # type: ignore
     products = np.unique(bought.products)
     names = [items.categories.leaves[leaf] for leaf in items.categories.leaf_indexes[products]]
     leaves = sorted(set(names))
-    looked = before.where(before.users == user).of_kind(*BROWSED)
+    looked = before.where(before.users == user).of_kind(*LEARNT)
     browsed: dict[str, float] = {}
     for product, time_s in zip(looked.products.tolist(), looked.times_s.tolist(), strict=True):
         key = before.product_ids[product]
