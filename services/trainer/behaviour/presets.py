@@ -10,34 +10,39 @@ from services.trainer.behaviour.optimisation import OptimiserConfig
 from services.trainer.behaviour.sequences import SequenceConfig
 from services.trainer.behaviour.training import TrainingConfig
 from services.trainer.behaviour.users import UserEncoderConfig
+from services.trainer.behaviour.windows import WindowConfig
 
 ML1M = TrainingConfig(
     model=ModelConfig(
-        users=UserEncoderConfig(dimension=128, gaps=False, query_time=False, dropout=0.3),
+        users=UserEncoderConfig(dimension=128, gaps=False, query_time=False, dropout=0.25),
         loss=LossConfig(kind=LossKind.FULL_SOFTMAX),
     ),
-    optimiser=OptimiserConfig(rate=2e-3, average_decay=0.999),
-    epochs=100,
+    optimiser=OptimiserConfig(rate=2e-3, weight_decay=0.05, average_decay=0.999),
+    epochs=40,
     validation_users=0,
 )
 """MovieLens 1M: long sequences of 3,416 products, no text, no times."""
 
 AMAZON = TrainingConfig(
+    windows=WindowConfig(tokens=1024),
     model=ModelConfig(
-        items=ItemEncoderConfig(id_dropout=0.5, text_dropout=0.2),
-        users=UserEncoderConfig(dimension=64, length=50, gaps=False, query_time=False, dropout=0.5),
+        items=ItemEncoderConfig(id_dropout=0.5, unit_norm=True),
+        users=UserEncoderConfig(dimension=128, length=50, gaps=False, query_time=False, dropout=0.5),
         loss=LossConfig(kind=LossKind.FULL_SOFTMAX),
     ),
     optimiser=OptimiserConfig(rate=2e-3, weight_decay=0.1, average_decay=0.99),
-    epochs=60,
+    epochs=20,
     validation_users=0,
 )
 """Amazon Office: 3,231 short sequences; most of what is known of a product is its text."""
 
 DEMO = TrainingConfig(
     sequences=SequenceConfig(first_only=True),
-    objective=ObjectiveConfig(kind=ObjectiveKind.HORIZON),
-    model=ModelConfig(users=UserEncoderConfig(dimension=64, dropout=0.2), loss=LossConfig(negatives=1024)),
+    objective=ObjectiveConfig(kind=ObjectiveKind.HORIZON, pairs=32),
+    model=ModelConfig(
+        users=UserEncoderConfig(dimension=64, dropout=0.2),
+        loss=LossConfig(kind=LossKind.FULL_SOFTMAX),
+    ),
     optimiser=OptimiserConfig(rate=2e-3, average_decay=0.99),
     seconds=120.0,
     validation_users=0,

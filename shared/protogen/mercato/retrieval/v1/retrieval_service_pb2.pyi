@@ -466,9 +466,7 @@ class FindCandidatesRequest(_message.Message):
 
     @_builtins.property
     def channels(self) -> _containers.RepeatedScalarFieldContainer[_recommendation_pb2.Channel.ValueType]:
-        """Channels wanted. Empty: BUY_AGAIN, SIMILAR_TO_RECENT, BOUGHT_TOGETHER, BEHAVIOUR, TRENDING, NEW, POPULAR_IN_CATEGORY,
-        POPULAR.
-        """
+        """Channels wanted. Empty: all that are for persons, which is all but SEMANTIC and KEYWORD."""
 
     def __init__(
         self,
