@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ from shared.release.follower import ReleaseFollower
 from shared.telemetry.logs import logger
 from shared.telemetry.metrics import counter
 
-ASK_SECONDS, EVERY_SECONDS = 1.0, 0.2
+ASK_SECONDS, EVERY_SECONDS, COMPLAIN_SECONDS = 1.0, 0.2, 30.0
 CANARY, SHADOW = operations_service_pb2.ROLLOUT_MODE_CANARY, operations_service_pb2.ROLLOUT_MODE_SHADOW
 CHOSEN = counter("gateway_releases_chosen_total", "Requests by the release that answered.", ("arm",))
 
@@ -49,6 +50,8 @@ class ReleaseChooser:
         self._lists = lists
         self._pinned: dict[str, str] = {}
         self._ready: dict[str, frozenset[str]] = {}
+        self._waiting: dict[str, tuple[str, float]] = {}
+        """Which release is waited for, and since when or since it was last complained of."""
 
     def choose(self, tenant: str, person: str) -> Choice:
         """Never waits. A person without an id gets the current release."""
@@ -84,17 +87,31 @@ class ReleaseChooser:
         return self._pinned.get(tenant) != lineup.release.release_id or bool(trial and trial not in ready)
 
     async def _settle(self, tenant: str) -> None:
-        held = [frozenset(self._lists.held(tenant))]
+        questions = self._questions()
         with use_tenant(tenant):
-            held += [ids for ids in await asyncio.gather(*map(_asked, self._questions())) if ids is not None]
-        ready = frozenset.intersection(*held)
+            answers = await asyncio.gather(*map(_asked, questions.values()))
+        held = {name: ids for name, ids in zip(questions, answers, strict=True) if ids is not None}
+        held["gateway"] = frozenset(self._lists.held(tenant))
+        ready = frozenset.intersection(*held.values())
         self._ready[tenant] = ready
         current = self._lists.lineup(tenant).release.release_id
-        if current in ready and self._pinned.get(tenant) != current:
+        if current not in ready:
+            self._complain(tenant, current, [name for name, ids in held.items() if current not in ids])
+        elif self._pinned.get(tenant) != current:
             self._pinned[tenant] = current
             _log.info("release chosen", tenant=tenant, release=current)
 
-    def _questions(self) -> list[Callable[[], Awaitable[list[str]]]]:
+    def _complain(self, tenant: str, release_id: str, without: list[str]) -> None:
+        """Says now and then who holds up a release."""
+        now = time.monotonic()
+        release, since = self._waiting.setdefault(tenant, (release_id, now))
+        if release != release_id:
+            self._waiting[tenant] = (release_id, now)
+        elif now - since > COMPLAIN_SECONDS:
+            self._waiting[tenant] = (release_id, now)
+            _log.warning("a release is not held by all stages", tenant=tenant, release=release_id, missing=without)
+
+    def _questions(self) -> dict[str, Callable[[], Awaitable[list[str]]]]:
         stubs = self._stubs
 
         async def retrieval() -> list[str]:
@@ -108,7 +125,7 @@ class ReleaseChooser:
         async def encoder() -> list[str]:
             return list((await stubs.encoder.GetModel(encoder_service_pb2.GetModelRequest())).release_ids)
 
-        return [retrieval, ranking, encoder]
+        return {"retrieval": retrieval, "ranking": ranking, "encoder": encoder}
 
 
 async def _asked(question: Callable[[], Awaitable[list[str]]]) -> frozenset[str] | None:

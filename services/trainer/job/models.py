@@ -17,13 +17,14 @@ from services.trainer.behaviour.recommender import BehaviourRecommender
 from services.trainer.datasets.card import DataCard
 from services.trainer.datasets.events import Report
 from services.trainer.datasets.store import DataSet
-from services.trainer.domain import TrainingKind
+from services.trainer.domain import Gate, TrainingKind
 from services.trainer.job.drift import drift_since, write_bins
 from services.trainer.job.encoded import EncodedBehaviour
 from services.trainer.job.files import CHECKPOINTS, CURRENT, OUTPUT, Order, Result
 from services.trainer.job.gate import GateConfig, judge, serving
 from services.trainer.learning.interactions import Interactions
 from services.trainer.ranker.errors import NothingToRank
+from services.trainer.ranker.export import GRAPH
 from services.trainer.ranker.fit import RankerConfig, fit_ranker, moments_of
 from services.trainer.recommenders.errors import InsufficientData
 
@@ -67,7 +68,8 @@ class Job:
 def learn_models(job: Job, result: Result) -> Result:
     """Writes the artifacts of models and returns the result with metrics and gate.
 
-    A shop with too few events gets a release without ranker, or with tables alone; without ranker there is no gate.
+    A shop with too few events gets a release without ranker, or with tables alone; without ranker there is no gate,
+    unless the current release has one.
     """
     assert job.data.content is not None
     early = _early_behaviour(job)
@@ -83,7 +85,9 @@ def learn_models(job: Job, result: Result) -> Result:
     except NothingToRank as error:
         job.report(f"no ranker: {error}", 0, 0)
         _final_behaviour(job, early is not None)
-        return result
+        if not (job.folder / CURRENT / GRAPH).exists():
+            return result
+        return replace(result, gate=Gate(False, (f"no ranker, and the current release has one: {error}",)))
     ranker.write(job.folder / OUTPUT)
     _final_behaviour(job, early is not None)
     job.report("measuring beside the current release", 0, 0)
