@@ -14,9 +14,6 @@ from shared.evaluation import sequential
 from shared.evaluation.sequential import SequentialComparison, SequentialConfig, Verdict
 from shared.telemetry.logs import logger
 
-USUAL_RATE = 0.05
-"""Rate near which the test looks hardest; what it promises holds for every rate."""
-
 _log = logger("rollouts")
 
 
@@ -96,7 +93,7 @@ def judged(rollout: Rollout, arms: Sequence[Arm], confidence: float) -> Rollout:
     empty = (Arm(rollout.baseline_release_id, 0, 0, 0), Arm(rollout.release_id, 0, 0, 0))
     baseline, trial = (by_release.get(arm.release_id, arm) for arm in empty)
     # Two questions are asked of the same data: each gets half of the chance to err.
-    config = SequentialConfig.around(USUAL_RATE, alpha=(1.0 - confidence) / 2.0)
+    config = SequentialConfig(alpha=(1.0 - confidence) / 2.0)
     clicks = _compared(trial.clicked, trial.shown, baseline.clicked, baseline.shown, config)
     purchases = _compared(trial.purchased, trial.shown, baseline.purchased, baseline.shown, config)
     worse = Verdict.WORSE in (clicks.verdict, purchases.verdict)

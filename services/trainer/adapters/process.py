@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ from services.trainer.datasets.events import Report
 from services.trainer.domain import TrainingKind
 from services.trainer.errors import JobFailed, JobRefused
 
+Process = subprocess.Popen[bytes]
 LOG = "job.log"
 NEEDED = ("torch", "lightgbm", "implicit", "sklearn", "onnx", "onnxmltools")
 STOP_SECONDS = 5.0
@@ -38,28 +40,31 @@ class JobProcess:
             )
 
     async def run(self, folder: Path, report: Report) -> None:
-        with (folder / LOG).open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-X",
-                "faulthandler",  # a crash of native code leaves its place in the log
-                "-m",
-                "services.trainer.job",
-                str(folder),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                env=self._environment(),
-            )
+        process = await asyncio.to_thread(self._start, folder)
         try:
             refusal = await _follow(process, report)
-            status = await process.wait()
+            status = await asyncio.to_thread(process.wait)
         finally:
-            await _end(process)
+            await asyncio.shield(asyncio.to_thread(_end, process))
         if refusal is not None:
             raise JobRefused(str(refusal["error"]))
         if status != 0:
             raise JobFailed(status, str(folder / LOG))
+
+    def _start(self, folder: Path) -> Process:
+        """By `subprocess`, which calls vfork: uvloop's fork would run gRPC's fork handlers, which crash the child."""
+        command = [
+            sys.executable,
+            "-X",
+            "faulthandler",  # a crash of native code leaves its place in the log
+            "-m",
+            "services.trainer.job",
+            str(folder),
+        ]
+        with (folder / LOG).open("ab") as log:
+            return subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=self._environment()
+            )
 
     def _environment(self) -> dict[str, str]:
         """Serving holds libraries to one thread; a job may use what it is given."""
@@ -68,10 +73,10 @@ class JobProcess:
         return {**os.environ, **dict.fromkeys(names, str(self._threads)), "OMP_WAIT_POLICY": "PASSIVE"}
 
 
-async def _follow(process: asyncio.subprocess.Process, report: Report) -> dict[str, Any] | None:
+async def _follow(process: Process, report: Report) -> dict[str, Any] | None:
     """Passes progress on; returns what the job refused with."""
     assert process.stdout is not None
-    async for line in process.stdout:
+    while line := await asyncio.to_thread(process.stdout.readline):
         said = json.loads(line)
         if "error" in said:
             return dict(said)
@@ -79,15 +84,17 @@ async def _follow(process: asyncio.subprocess.Process, report: Report) -> dict[s
     return None
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ends a process that still runs: politely, then not."""
-    if process.returncode is None:
+def _end(process: Process) -> None:
+    """Ends a process that still runs, politely, then not; its pipe is closed."""
+    if process.poll() is None:
         process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
-        except TimeoutError:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
             process.kill()
-            await process.wait()
+            process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def _missing() -> list[str]:

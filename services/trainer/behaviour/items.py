@@ -87,6 +87,15 @@ class ItemEncoder(nn.Module):
         columns = (getattr(self, name)[products_N] for name in ("text_vectors", "categories", "parents", "brands"))
         return self.scaled(vectors_ND * with_id_N.unsqueeze(1) + self.content(*columns))
 
+    def clear_content_component(self, component: int) -> None:
+        """Sets what content gives to a component to 0, without gradients."""
+        if self.content is None:
+            return
+        for table in (self.content.categories, self.content.parents, self.content.brands):
+            table.weight[:, component] = 0.0
+        if self.content.text is not None:
+            self.content.text.weight[component] = 0.0
+
     def scaled(self, vectors_ND: Tensor) -> Tensor:
         """As the configuration asks."""
         return functional.normalize(vectors_ND, dim=1) if self.config.unit_norm else vectors_ND

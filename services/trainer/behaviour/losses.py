@@ -20,7 +20,7 @@ from torch.nn import functional
 CHUNK = 512
 """Pairs whose logits are held at once: 512 rows of some thousand products stay in a processor's cache."""
 HIT = -1e4
-"""Logit of a negative that is the right product."""
+"""Logit of a candidate that does not compete."""
 
 
 class LossKind(StrEnum):
@@ -44,11 +44,20 @@ class LossConfig:
     """Makes the sampled softmax an estimate of the full one whatever the power."""
     calibration: float = 0.75
     """t of gBCE: 0 plain binary cross-entropy, 1 fully calibrated."""
+    exclude_met: bool = False
+    """Leaves the products of a sequence out of its competition, where only new products are foretold: otherwise the
+    model learns that what most people know is seldom new. Full softmax only."""
 
 
-def full_softmax(users_ND: Tensor, items_CD: Tensor, targets_N: Tensor, weights_N: Tensor) -> Tensor:
-    """Weighted sum of cross-entropies over all candidates, without ever holding all logits."""
-    loss: Tensor = _ChunkedCrossEntropy.apply(users_ND, items_CD, targets_N, weights_N)  # type: ignore[no-untyped-call]
+def full_softmax(
+    users_ND: Tensor, items_CD: Tensor, targets_N: Tensor, weights_N: Tensor, excluded_NL: Tensor | None = None
+) -> Tensor:
+    """Weighted sum of cross-entropies over all candidates, without ever holding all logits.
+
+    `excluded_NL`: candidates that don't compete with a pair's target; the target itself may be among them.
+    """
+    arguments = (users_ND, items_CD, targets_N, weights_N, excluded_NL)
+    loss: Tensor = _ChunkedCrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -79,7 +88,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     """Cross-entropy of a product of matrices; gradients come out of the forward pass, chunk by chunk."""
 
     @staticmethod
-    def forward(ctx: Any, users_ND: Tensor, items_CD: Tensor, targets_N: Tensor, weights_N: Tensor) -> Tensor:
+    def forward(
+        ctx: Any,
+        users_ND: Tensor,
+        items_CD: Tensor,
+        targets_N: Tensor,
+        weights_N: Tensor,
+        excluded_NL: Tensor | None,
+    ) -> Tensor:
         items_CD = items_CD.to(users_ND.dtype)
         loss = users_ND.new_zeros((), dtype=torch.float32)
         users_grad_ND = torch.empty_like(users_ND)
@@ -88,6 +104,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             part = slice(start, start + CHUNK)
             users_KD, targets_K1, weights_K1 = users_ND[part], targets_N[part, None], weights_N[part, None]
             logits_KC = users_KD @ items_CD.T
+            if excluded_NL is not None:
+                right_logits_K1 = logits_KC.gather(1, targets_K1)
+                logits_KC.scatter_(1, excluded_NL[part], HIT).scatter_(1, targets_K1, right_logits_K1)
             chances_KC = logits_KC.softmax(-1, dtype=torch.float32)
             right_K1 = chances_KC.gather(1, targets_K1).clamp_min(1e-30)
             loss -= (right_K1.log() * weights_K1).sum()
@@ -99,6 +118,6 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, Tensor, None, None, None]:
         users_grad_ND, items_grad_CD = ctx.saved_tensors
-        return grads[0] * users_grad_ND, grads[0] * items_grad_CD, None, None
+        return grads[0] * users_grad_ND, grads[0] * items_grad_CD, None, None, None

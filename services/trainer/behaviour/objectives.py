@@ -18,7 +18,7 @@ from torch import Tensor
 
 from services.trainer.behaviour.sequences import Mask, Sequences
 from services.trainer.behaviour.users import MASK_KIND
-from services.trainer.domain import Longs
+from services.trainer.domain import Floats, Longs
 
 DAY_S = 86_400
 
@@ -42,6 +42,10 @@ class ObjectiveConfig:
     """The horizon objective only."""
     pairs: int = 64
     """Pairs drawn from each window; the horizon objective only."""
+
+    half_life_days: float | None = None
+    """Halves a pair's weight with the age of the row that is foretold: what is bought changes with the season and with
+    what is on sale; None: all pairs weigh the same."""
 
     @property
     def causal(self) -> bool:
@@ -82,6 +86,7 @@ class BatchMaker:
         self.config = config
         self.sequences = sequences
         self.ends = sequences.event_ends()
+        self.end_s = int(sequences.times_s.max(initial=0))
         self.target_rows = np.flatnonzero(sequences.targets)
         self.targets_before = np.concatenate([[0], np.cumsum(sequences.targets)])
         self.span = int(np.ptp(sequences.times_s)) + round(config.horizon_days * DAY_S) + 2 if len(sequences) else 1
@@ -103,7 +108,7 @@ class BatchMaker:
         )
         inputs_N = rows_BL[sources, places]
         waits_N = self.sequences.times_s[inputs_N + 1] - self.sequences.times_s[inputs_N]
-        return self._assembled(rows_BL, valid_BL, (sources, places, self.sequences.products[inputs_N + 1], waits_N))
+        return self._assembled(rows_BL, valid_BL, (sources, places, inputs_N + 1, waits_N))
 
     def _masked(self, windows: Longs, generator: np.random.Generator) -> Batch:
         rows_BL, valid_BL = padded(windows)
@@ -111,9 +116,8 @@ class BatchMaker:
         hidden_BL[:, -1] |= ~(hidden_BL & valid_BL).any(1)
         hidden_BL &= valid_BL & self.sequences.targets[rows_BL]
         sources, places = np.nonzero(hidden_BL)
-        targets_N = self.sequences.products[rows_BL[sources, places]]
-        waits_N = np.zeros(len(targets_N), np.int64)
-        return self._assembled(rows_BL, valid_BL, (sources, places, targets_N, waits_N), hidden_BL)
+        waits_N = np.zeros(len(sources), np.int64)
+        return self._assembled(rows_BL, valid_BL, (sources, places, rows_BL[sources, places], waits_N), hidden_BL)
 
     def _horizon(self, windows: Longs, generator: np.random.Generator) -> Batch:
         """A request comes at a random moment before the next event; right is what is met within the horizon from it."""
@@ -129,8 +133,9 @@ class BatchMaker:
         first, last = self.targets_before[rows + 1], self.targets_before[limits]
         drawn = self._draw(sources, last - first, generator)
         chosen = first[drawn] + (generator.random(len(drawn)) * (last - first)[drawn]).astype(np.int64)
-        targets_N = self.sequences.products[self.target_rows[chosen]]
-        return self._assembled(rows_BL, valid_BL, (sources[drawn], places[drawn], targets_N, waits[drawn]))
+        return self._assembled(
+            rows_BL, valid_BL, (sources[drawn], places[drawn], self.target_rows[chosen], waits[drawn])
+        )
 
     def _draw(self, sources: Longs, counts: Longs, generator: np.random.Generator) -> Longs:
         """Places, with repetition, `pairs` a window on average, among those with anything to foretell."""
@@ -143,21 +148,30 @@ class BatchMaker:
     def _assembled(
         self, rows_BL: Longs, valid_BL: Mask, pairs: tuple[Longs, Longs, Longs, Longs], hidden_BL: Mask | None = None
     ) -> Batch:
+        """`pairs`: sequences, places, rows that are foretold, seconds to the request `[N]` each."""
         kinds_BL = np.where(valid_BL, self.sequences.kinds[rows_BL], 0)
         if hidden_BL is not None:
             kinds_BL[hidden_BL] = MASK_KIND
         times_BL = self.sequences.times_s[rows_BL]
-        sources, places, targets_N, waits_N = pairs
+        sources, places, right_N, waits_N = pairs
         return Batch(
             torch.from_numpy(self.sequences.products[rows_BL]),
             torch.from_numpy(kinds_BL),
             torch.from_numpy((times_BL[:, -1:] - times_BL).astype(np.float32)),
             torch.from_numpy(sources),
             torch.from_numpy(places),
-            torch.from_numpy(targets_N),
+            torch.from_numpy(self.sequences.products[right_N]),
             torch.from_numpy(waits_N.astype(np.float32)),
-            torch.ones(len(targets_N)),
+            torch.from_numpy(weights(self.config, self.sequences.times_s[right_N], self.end_s)),
         )
+
+
+def weights(config: ObjectiveConfig, times_s: Longs, end_s: int) -> Floats:
+    """By how much rows of these moments count as targets, seen from the end of the data."""
+    if config.half_life_days is None:
+        return np.ones(len(times_s), np.float32)
+    weights_N: Floats = np.exp2((times_s - end_s) / (config.half_life_days * DAY_S)).astype(np.float32)
+    return weights_N
 
 
 def padded(windows: Longs) -> tuple[Longs, Mask]:

@@ -38,13 +38,17 @@ AMAZON = TrainingConfig(
 
 DEMO = TrainingConfig(
     sequences=SequenceConfig(first_only=True),
-    objective=ObjectiveConfig(kind=ObjectiveKind.HORIZON, pairs=32),
+    windows=WindowConfig(latest=2),
+    objective=ObjectiveConfig(kind=ObjectiveKind.HORIZON, pairs=32, half_life_days=42.0),
     model=ModelConfig(
+        items=ItemEncoderConfig(id_dropout=0.1),
         users=UserEncoderConfig(dimension=64, dropout=0.2),
-        loss=LossConfig(kind=LossKind.FULL_SOFTMAX),
+        loss=LossConfig(kind=LossKind.FULL_SOFTMAX, exclude_met=True),
     ),
     optimiser=OptimiserConfig(rate=2e-3, average_decay=0.99),
-    seconds=120.0,
+    popularity_start=True,
+    epochs=2,
+    least_steps=150,
     validation_users=0,
 )
 """A grocer's baskets: what is bought within four weeks and new to the household."""

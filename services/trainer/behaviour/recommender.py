@@ -14,6 +14,7 @@ import torch
 from services.trainer.behaviour.artifacts import load_vocabulary, load_weights, save_model, take_over
 from services.trainer.behaviour.features import ItemFeatures, Vocabulary, positions
 from services.trainer.behaviour.model import BehaviourModel
+from services.trainer.behaviour.objectives import weights
 from services.trainer.behaviour.runtime import process_group
 from services.trainer.behaviour.sequences import Sequences
 from services.trainer.behaviour.training import Outcome, Trainer, TrainingConfig
@@ -139,6 +140,10 @@ class BehaviourRecommender:
         model = BehaviourModel(replace(self.config.model, users=users), features, torch.from_numpy(counts))
         if self.previous:
             take_over(model, load_weights(self.previous))
+        elif self.config.popularity_start:
+            times_s, products = learned.times_s[learned.targets], learned.products[learned.targets]
+            recent = weights(self.config.objective, times_s, int(learned.times_s.max()))
+            model.start_with_popularity(torch.from_numpy(np.bincount(products, recent, len(features))))
         return model
 
 

@@ -41,10 +41,14 @@ class TrainingConfig:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    popularity_start: bool = False
+    """Begins with the popular list for everybody: for shops where few events must tell many products apart."""
     epochs: int = 20
-    """Passes over the windows; the schedule ends with the last, or with `seconds`."""
+    """Passes over the windows, after which the training ends."""
+    least_steps: int = 0
+    """Steps before which it does not end, however small the shop and few the steps of an epoch."""
     seconds: float | None = None
-    """Budget of time: the schedule follows the clock, and `epochs` is not used."""
+    """Budget of time, after which it ends in any case; the schedule follows whatever ends first."""
     validation_users: int = 512
     """Users whose last event is held out, a tenth of all at most; 0: no validation, the last weights are the model."""
     patience: int = 3
@@ -119,14 +123,18 @@ class Trainer:
     def _over(self) -> bool:
         if self.questions is not None and self.position.stale >= self.config.patience:
             return True
-        if self.config.seconds is not None:
-            return self.position.seconds >= self.config.seconds
-        return self.position.epoch >= self.config.epochs
+        if self.config.seconds is not None and self.position.seconds >= self.config.seconds:
+            return True
+        return self.position.epoch >= self.config.epochs and self.position.step >= self.config.least_steps
 
     def _progress(self, parts: int) -> float:
+        """Share of the training that is done, in an epoch of so many batches."""
+        done = (self.position.epoch + self.position.batch / parts) / max(self.config.epochs, 1)
+        if self.config.least_steps:
+            done = min(done, self.position.step / self.config.least_steps)
         if self.config.seconds is not None:
-            return self.position.seconds / self.config.seconds
-        return (self.position.epoch + self.position.batch / parts) / self.config.epochs
+            done = max(done, self.position.seconds / self.config.seconds)
+        return done
 
     def _epoch(self) -> list[Longs]:
         """This process's batches of the epoch; as many as every other process has."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -265,8 +266,9 @@ async def test_a_canary_that_does_harm_is_stopped_by_itself(postgres_database: s
         source.chunks.append(shown(base, people=300, clicking=90, at=start))
         source.chunks.append(shown(trial, people=300, clicking=15, at=start))
         watch = stub.WatchReleases(pb.WatchReleasesRequest())
-        while (await watch.read()).HasField("trial_release"):
-            pass
+        async with asyncio.timeout(20):
+            while (await watch.read()).HasField("trial_release"):
+                pass
         found = (await stub.GetRollout(pb.GetRolloutRequest())).rollout
         assert not found.running
         assert found.finding.startswith("stopped by itself because it is worse")

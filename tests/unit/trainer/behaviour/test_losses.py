@@ -27,6 +27,13 @@ def test_the_chunked_loss_and_its_gradients_are_those_of_cross_entropy() -> None
     torch.testing.assert_close(ours[1], items.grad, atol=1e-4, rtol=1e-4)
 
 
+def test_excluded_candidates_do_not_compete_and_the_target_always_does() -> None:
+    logits = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
+    loss = full_softmax(torch.ones(1, 1), logits.T, torch.tensor([1]), torch.ones(1), torch.tensor([[3, 1, 3]]))
+    expected = functional.cross_entropy(logits[:, :3], torch.tensor([1]))
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_the_corrected_sampled_softmax_estimates_the_full_one() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(200, generator=generator)

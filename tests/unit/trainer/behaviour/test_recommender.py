@@ -126,3 +126,15 @@ def test_first_purchases_only_lift_products_that_are_new() -> None:
     asked = np.arange(3, dtype=np.int32)
     assert (repeating.scores(asked, 8 * DAY_S).argmax(1) == 0).all()
     assert (recommender.scores(asked, 8 * DAY_S).argmax(1) != 0).all()
+
+
+def test_a_training_can_begin_with_the_popular_list() -> None:
+    users = np.repeat(np.arange(30), 4)
+    products = np.concatenate([[user % 2, 2, 3 + user % 5, 8] for user in range(30)])
+    data = rows(users, products, np.tile(np.arange(4), 30), 9)
+    recommender = BehaviourRecommender(config(epochs=0, popularity_start=True))
+    recommender.fit(data, None, no_report)
+    scores = recommender.scores(np.arange(3, dtype=np.int32), 9 * DAY_S)
+    bought = np.bincount(products, minlength=9)
+    assert np.isin(np.argsort(-scores, axis=1)[:, :2], [2, 8]).all()
+    assert np.corrcoef(scores[0], np.log(bought))[0, 1] > 0.9

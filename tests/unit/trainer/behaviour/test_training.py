@@ -91,6 +91,12 @@ def test_a_budget_of_time_ends_a_training() -> None:
     assert 0 < recommender.fitted.outcome.steps < 10**5
 
 
+def test_a_small_shop_is_trained_for_the_least_number_of_steps() -> None:
+    recommender = BehaviourRecommender(config(epochs=1, least_steps=25))
+    recommender.fit(ring(), None, no_report)
+    assert recommender.fitted.outcome.steps == 25
+
+
 def test_progress_is_reported_up_to_the_end() -> None:
     seen: list[tuple[int, int]] = []
     BehaviourRecommender(config(epochs=4)).fit(ring(), None, lambda step, done, total: seen.append((done, total)))

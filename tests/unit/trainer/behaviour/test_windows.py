@@ -63,6 +63,12 @@ def test_the_next_item_of_each_place_is_the_target() -> None:
     assert batch.ages_s[0].tolist() == [2 * DAY_S, DAY_S, 0]
 
 
+def test_a_pair_weighs_half_when_its_target_is_a_half_life_old() -> None:
+    maker = BatchMaker(ObjectiveConfig(half_life_days=2.0), sequences([5]))
+    batch = maker.batch(np.array([[0, 5]]), np.random.default_rng(0))
+    assert batch.weights.tolist() == pytest.approx([0.5**1.5, 0.5, 0.5**0.5, 1.0])
+
+
 def test_masked_places_lose_their_kind_and_foretell_their_product() -> None:
     data = sequences([6, 2])
     maker = BatchMaker(ObjectiveConfig(kind=ObjectiveKind.MASKED, masked_share=0.4), data)
