@@ -140,6 +140,7 @@ class Train:
             least_purchases=self._config.least_purchases,
             behaviour_seconds=self._config.behaviour_seconds,
             threads=self._config.threads,
+            learnt_until_s=int(current.data_end_time.timestamp()) if current is not None else 0,
         )
         await asyncio.to_thread(order.write, folder)
         await self._runner.run(folder, steps)

@@ -72,8 +72,11 @@ def steps(log: Log, weeks: int, seconds: float, folder: Path) -> Iterator[Step]:
 
 
 def _fitted(task: Task, seconds: float, previous: Path | None) -> tuple[BehaviourRecommender, float]:
-    began = time.perf_counter()
-    model = BehaviourRecommender(replace(DEMO, seconds=seconds), previous=previous)
+    began, config = time.perf_counter(), replace(DEMO, seconds=seconds)
+    if previous is not None:
+        known_s = task.now_s - round(WEEK_DAYS * DAY_S)
+        config = replace(config, windows=replace(config.windows, replay_before_s=known_s))
+    model = BehaviourRecommender(config, previous=previous)
     model.fit(task.rows, task.content, lambda step, done, total: None)
     return model, time.perf_counter() - began
 

@@ -45,6 +45,8 @@ class Order:
     behaviour_seconds: float
     """Longest training of the behaviour model."""
     threads: int
+    learnt_until_s: int = 0
+    """What the current release learnt from ends here, seconds since 1970; 0: there is none."""
 
     def write(self, folder: Path) -> None:
         """Writes `order.json`."""

@@ -2,7 +2,7 @@
 
 The ranker learns from the behaviour model's scores, so at every past moment it must be given scores of a model that had
 not seen what came after. One *early* model, learnt from rows before the first of those moments, gives them; the model
-that is released goes on from it with all rows.
+that is released goes on from it with all rows or, in an incremental job, from the current release's.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from services.trainer.behaviour.artifacts import VOCABULARY
+from services.trainer.behaviour.errors import BrokenModel
 from services.trainer.behaviour.presets import DEMO
 from services.trainer.behaviour.recommender import BehaviourRecommender
 from services.trainer.datasets.card import DataCard
@@ -30,7 +31,7 @@ from services.trainer.recommenders.errors import InsufficientData
 
 LEAST_SECONDS, SECONDS_A_ROW = 2.0, 1e-4
 """A small shop has little to learn from, and more time does not change that."""
-INCREMENTAL_SHARE = 0.25
+INCREMENTAL_SHARE = 0.5
 """Of the time of a whole training: what goes on from the current release has less to learn."""
 EARLY = "early"
 
@@ -105,17 +106,18 @@ def _early_behaviour(job: Job) -> EncodedBehaviour | None:
     assert content is not None
     try:
         first = moments_of(rows, RankerConfig())[-1]
-        _fit(job, rows.before(first), job.previous, job.seconds / 2, EARLY).save(job.folder / EARLY)
+        # Never from the current release: it has seen what comes after the moments.
+        _fit(job, rows.before(first), None, job.seconds / 2, EARLY).save(job.folder / EARLY)
     except (InsufficientData, NothingToRank) as error:
         job.report(f"the ranker learns without behaviour scores: {error}", 0, 0)
         return None
     return EncodedBehaviour(job.folder / EARLY, rows, content, job.order.threads)
 
 
-def _final_behaviour(job: Job, goes_on: bool) -> None:
-    """The model that is released."""
-    previous = job.folder / EARLY if goes_on else job.previous
-    seconds = job.seconds / 2 if goes_on else job.seconds
+def _final_behaviour(job: Job, has_early: bool) -> None:
+    """The model that is released: goes on from the current release's where asked to, else from the early one."""
+    previous = job.previous or (job.folder / EARLY if has_early else None)
+    seconds = job.seconds / 2 if has_early else job.seconds
     try:
         _fit(job, job.data.interactions, previous, seconds, "final").save(job.folder / OUTPUT)
     except InsufficientData as error:
@@ -123,7 +125,16 @@ def _final_behaviour(job: Job, goes_on: bool) -> None:
 
 
 def _fit(job: Job, rows: Interactions, previous: Path | None, seconds: float, name: str) -> BehaviourRecommender:
+    """Goes on from `previous`; begins anew where that does not fit what products are known by now."""
     config = replace(DEMO, seconds=seconds)
+    if previous is not None and previous == job.previous:
+        # What the current release knew is replayed in part, so that it is not forgotten.
+        config = replace(config, windows=replace(config.windows, replay_before_s=job.order.learnt_until_s))
     model = BehaviourRecommender(config, folder=job.checkpoints / name, previous=previous)
-    model.fit(rows, job.data.content, job.report)
+    try:
+        model.fit(rows, job.data.content, job.report)
+    except BrokenModel as error:
+        job.report(f"the behaviour model begins anew: {error}", 0, 0)
+        model = BehaviourRecommender(replace(DEMO, seconds=seconds), folder=job.checkpoints / f"{name}-anew")
+        model.fit(rows, job.data.content, job.report)
     return model
