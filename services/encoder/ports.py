@@ -66,10 +66,6 @@ class BehaviourReleases(Protocol):
         """A release, the current one for an empty id; None: it is not held."""
         ...
 
-    def current(self, tenant: str) -> str:
-        """The id of the current release; empty: none is held."""
-        ...
-
     def held(self, tenant: str) -> list[str]:
         """The ids of all that are held."""
         ...

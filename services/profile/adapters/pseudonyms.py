@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
-import secrets
-import tempfile
 from pathlib import Path
+
+from shared.keys.kept_key import kept_key
 
 KEY_BYTES = 16
 """Length of a pseudonym: the head of the HMAC."""
@@ -41,23 +40,4 @@ def load_pseudonym_key(configured: str, data: Path) -> bytes:
     """The configured key, else one that is made once and kept in ``<data>/keys``, readable by its owner alone."""
     if configured:
         return configured.encode()
-    path = data / "keys" / "pseudonym.key"
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        _make_key(path)
-    return bytes.fromhex(path.read_text().strip())
-
-
-def _make_key(path: Path) -> None:
-    """Writes a new key unless another process was faster; nobody ever sees half of it."""
-    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".pseudonym-")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)
-    except FileExistsError:
-        return
-    finally:
-        Path(draft).unlink()
+    return kept_key(data, "pseudonym")

@@ -103,11 +103,6 @@ def read_artifacts(folder: Path) -> dict[str, Sequence[bytes]]:
     }
 
 
-def read_messages(folder: Path, name: str) -> list[bytes]:
-    """The messages of one artifact that `write_parts` wrote."""
-    return _messages((folder / f"{name}{PARTS}").read_bytes())
-
-
 def _messages(content: bytes) -> list[bytes]:
     found, start = [], 0
     while start < len(content):

@@ -40,10 +40,6 @@ class FakeBehaviourReleases(BehaviourReleases):
         return self.RELEASES.get(release_id or "r-new")
 
     @override
-    def current(self, tenant: str) -> str:
-        return "r-new"
-
-    @override
     def held(self, tenant: str) -> list[str]:
         return list(self.RELEASES)
 

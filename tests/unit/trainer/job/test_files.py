@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.trainer.domain import Gate, Metric, TrainingKind
-from services.trainer.job.files import CHUNK_BYTES, Order, Result, read_artifacts, read_messages, write_parts
+from services.trainer.job.files import CHUNK_BYTES, Order, Result, read_artifacts, write_parts
 
 
 def test_orders_and_results_come_back_as_they_were(tmp_path: Path) -> None:
@@ -37,7 +37,6 @@ def test_orders_and_results_come_back_as_they_were(tmp_path: Path) -> None:
 def test_messages_stay_apart(tmp_path_factory: pytest.TempPathFactory, parts: list[bytes]) -> None:
     folder = tmp_path_factory.mktemp("parts")
     write_parts(folder, "neighbours", parts)
-    assert read_messages(folder, "neighbours") == parts
     assert read_artifacts(folder) == {"neighbours": parts}
 
 

@@ -1,0 +1,1 @@
+"""Secrets that an installation makes for itself."""
