@@ -14,13 +14,6 @@ class DataSetDamaged(FailedPrecondition):
         super().__init__(f"data set file {path} {finding}; build the data set again", metadata={"path": str(path)})
 
 
-class EventFileRefused(FailedPrecondition):
-    """A file of events given by a user can not be read as one."""
-
-    def __init__(self, path: Path, finding: str) -> None:
-        super().__init__(f"event file {path}: {finding}", metadata={"path": str(path)})
-
-
 class DataLeak(FailedPrecondition):
     """What was to be predicted had influenced what it is predicted from."""
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.trainer.datasets.errors import DataLeak
-from services.trainer.datasets.splits import Window, sample_users
+from services.trainer.datasets.splits import sample_users
 from services.trainer.domain import Floats, Ints
 from services.trainer.learning.interactions import EventKind, Interactions
 
@@ -63,15 +63,6 @@ def check_features(
     differs = ~np.isclose(found, expected, rtol=config.tolerance, atol=config.tolerance, equal_nan=True)
     if differs.any():
         raise DataLeak(_finding(differs, expected, found, names, cut_s))
-
-
-def check_windows(features: Window, labels: Window) -> None:
-    """What features are made of must end before labels begin. Raises DataLeak with both windows."""
-    if labels.start_s < features.end_s:
-        raise DataLeak(
-            f"labels begin at {labels.start_s}, before the events of features end at {features.end_s};"
-            " the label window must begin at or after the end of the feature window"
-        )
 
 
 def check_split(train: Interactions, test: Interactions) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from services.trainer.datasets.impressions import Impressions
-from services.trainer.datasets.leaks import LeakConfig, check_features
-from services.trainer.datasets.splits import sample_users
+from services.trainer.datasets.leaks import LeakConfig, check_features, check_split
+from services.trainer.datasets.splits import Window, sample_users, temporal_split
 from services.trainer.domain import Floats, Ints, Longs
 from services.trainer.learning.interactions import EventKind, Interactions, ItemContent
 from services.trainer.learning.neighbours import NeighbourConfig
@@ -120,14 +120,16 @@ def ranker_data(
 ) -> RankerData:
     """Features from rows before `cut_s`, labels from the horizon that begins there.
 
-    Raises NothingToRank when nothing was bought before the cut.
+    Raises NothingToRank when nothing was bought before the cut, DataLeak when rows were known that come after it.
     """
     snapshot = Snapshot.at(rows, content.categories, cut_s, config.neighbours)
     users = sample_users(snapshot.rows.of_kind(EventKind.PURCHASE), config.persons, config.seed)
     vectors = behaviour(cut_s) if behaviour is not None else None
     products, persons, features = _examples(snapshot, content, users, config, vectors)
     end_s = cut_s + round(config.horizon_days * DAY_S)
-    later = rows.between(cut_s, end_s).of_kind(EventKind.PURCHASE)
+    split = temporal_split(rows, Window(cut_s, end_s))
+    later = split.test.of_kind(EventKind.PURCHASE)
+    check_split(snapshot.rows, later)
     keys = np.repeat(users.astype(np.int64), np.bincount(persons, minlength=len(users))) * len(rows.product_ids)
     keys += products
     wanted = np.unique(_keys(later))

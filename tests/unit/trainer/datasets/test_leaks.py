@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from services.trainer.datasets.errors import DataLeak
-from services.trainer.datasets.leaks import LeakConfig, check_features, check_split, check_windows
+from services.trainer.datasets.leaks import LeakConfig, check_features, check_split
 from services.trainer.datasets.splits import Window, temporal_split
 from services.trainer.domain import Floats, Ints
 from services.trainer.learning.interactions import EventKind, Interactions
@@ -64,12 +64,6 @@ def test_a_check_that_proves_nothing_is_refused() -> None:
         check_features(honest, history(), NOW_S - 1, NAMES, LeakConfig())
     with pytest.raises(ValueError, match=r"shape \(20, 3\)"):
         check_features(honest, history(), CUT_S, NAMES[:2], LeakConfig())
-
-
-def test_windows_of_features_and_labels_may_touch_only() -> None:
-    check_windows(Window(0, 10), Window(10, 20))
-    with pytest.raises(DataLeak, match="labels begin at 9, before the events of features end at 10"):
-        check_windows(Window(0, 10), Window(9, 20))
 
 
 def test_a_split_must_be_one_by_time() -> None:
