@@ -47,6 +47,11 @@ class TritonConnection:
         if client:
             await client.close()
 
+    @property
+    def timeout_seconds(self) -> float:
+        """Longest time of one call."""
+        return self._timeout_seconds
+
     async def __call__(self, call: Call) -> Any:
         """Raises Unavailable, or Internal when the request itself was wrong."""
         if self._client is None:

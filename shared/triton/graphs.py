@@ -21,7 +21,7 @@ import tritonclient.grpc.aio as triton
 
 from shared.errors.base import Unavailable
 from shared.telemetry.logs import logger
-from shared.triton.connection import TritonConnection
+from shared.triton.connection import DEPENDENCY, TritonConnection
 
 Array = npt.NDArray[Any]
 _TYPES = {"FP32": np.float32, "INT64": np.int64}
@@ -77,6 +77,7 @@ class TritonGraphs:
         self._connection = connection
         self._patient = loading or connection
         self._loading: dict[str, asyncio.Lock] = {}
+        self._sending: dict[str, asyncio.Task[None]] = {}
         self._backend = files("shared.triton").joinpath("graph_model.py").read_bytes()
 
     async def load(self, graph: Graph) -> None:
@@ -99,7 +100,10 @@ class TritonGraphs:
         await self._patient(lambda client, seconds: client.unload_model(name, client_timeout=seconds))
 
     async def run(self, graph: Graph, inputs: Mapping[str, Array]) -> list[Array]:
-        """The outputs in the graph's order. Raises Unavailable, Internal (inputs that the graph refuses)."""
+        """The outputs in the graph's order. Raises Unavailable, Internal (inputs that the graph refuses).
+
+        A graph that Triton forgot is sent again; meanwhile, and longer than a run may take, nobody waits for it.
+        """
         name = graph.name
         tensors = [_tensor(one, inputs[one.name]) for one in graph.inputs]
         try:
@@ -107,12 +111,28 @@ class TritonGraphs:
         except Unavailable as error:
             if not _is_missing(error):
                 raise
-            await self.load(graph)
+            await self._send(graph)
             return await self._infer(name, tensors, graph.outputs)
 
     async def check(self) -> None:
         """Raises Unavailable when Triton does not answer."""
         await self._patient(lambda client, seconds: client.is_server_live(client_timeout=seconds))
+
+    async def _send(self, graph: Graph) -> None:
+        """Loads in a task of its own: a request that is out of time must not break it off. Raises Unavailable."""
+        name = graph.name
+        if (sending := self._sending.get(name)) is None:
+            sending = self._sending[name] = asyncio.create_task(self.load(graph))
+            sending.add_done_callback(lambda task: self._sent(name, task))
+        done, _ = await asyncio.wait([sending], timeout=self._connection.timeout_seconds)
+        if not done:
+            raise Unavailable(DEPENDENCY, metadata={"detail": f"{name} is on its way to Triton"})
+        sending.result()
+
+    def _sent(self, name: str, task: asyncio.Task[None]) -> None:
+        del self._sending[name]
+        if not task.cancelled() and (error := task.exception()):
+            _log.info("model not loaded into Triton", model=name, error=str(error))
 
     async def _infer(self, name: str, tensors: Sequence[Any], outputs: Sequence[Tensor]) -> list[Array]:
         answer = await self._connection(lambda client, seconds: client.infer(name, tensors, client_timeout=seconds))
