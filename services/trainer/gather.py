@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from services.trainer.datasets.amounts import amounts_of
 from services.trainer.datasets.card import DataCard, Provenance
 from services.trainer.datasets.collector import EventCollector
 from services.trainer.datasets.content import CatalogRow, item_content
@@ -88,11 +89,12 @@ class Gather:
         report: Report,
     ) -> DataCard:
         rows, vectors = facts
+        content = item_content(log.product_ids, rows, vectors)
         data = DataSet(
             user_keys=log.user_keys,
-            interactions=log.interactions(),
+            interactions=log.interactions(amounts_of(log, content.prices)),
             impressions=join_outcomes(log, ImpressionConfig()),
-            content=item_content(log.product_ids, rows, vectors),
+            content=content,
         )
         about = Provenance(
             source=f"events of the tenant {tenant!r}",
@@ -100,6 +102,7 @@ class Gather:
                 f"events of the last {self._history_days} days",
                 "no quarantined events, no erased people",
                 "a product counts once in an event",
+                "amounts: units by the event's price, else the product's last one, else the catalogue's of today",
             ),
             pseudonymisation="HMAC-SHA256 of tenant and person",
             code_version=_version(),

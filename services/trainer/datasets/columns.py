@@ -22,6 +22,7 @@ Columns = Mapping[str, Column]
 
 INTERACTION_TYPES: Mapping[str, npt.DTypeLike] = {
     "users": np.int32, "products": np.int32, "kinds": np.int8, "times_s": np.int64, "events": np.int64,
+    "amount_micros": np.int64,
 }  # fmt: skip
 CONTENT_TYPES: Mapping[str, npt.DTypeLike] = {
     "categories": np.int32, "brands": np.int32, "prices": np.float32, "publish_times_s": np.int64,
@@ -50,8 +51,9 @@ def digest(columns: Columns) -> str:
 
 
 def interaction_columns(rows: Interactions) -> Columns:
-    """One value a row; products and users stand in parts of their own."""
-    return {name: getattr(rows, name) for name in INTERACTION_TYPES}
+    """One value a row; products and users stand in parts of their own. Amounts only where there are any."""
+    columns = {name: getattr(rows, name) for name in INTERACTION_TYPES}
+    return {name: column for name, column in columns.items() if column is not None}
 
 
 def impression_columns(rows: Impressions) -> Columns:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from services.trainer.domain import Ints, Longs
-from services.trainer.learning.interactions import EventKind, Interactions, Kinds
+from services.trainer.learning.interactions import UNKNOWN_AMOUNT, EventKind, Interactions, Kinds
 
 Report = Callable[[str, int, int], None]
 """Told the step, how much of it is done and how much there is (0: not known)."""
@@ -90,8 +91,11 @@ class EventLog:
     def __len__(self) -> int:
         return len(self.times_s)
 
-    def interactions(self) -> Interactions:
-        """What people did, impressions left out; a product stands at most once in an event."""
+    def interactions(self, amount_micros: Longs | None = None) -> Interactions:
+        """What people did, impressions left out; a product stands at most once in an event.
+
+        `amount_micros` of the rows `[N]` are added up where it stood more than once.
+        """
         done = np.flatnonzero(self.kinds != EventKind.IMPRESSION)
         users, products, events = self.users[done], self.products[done], self.events[done]
         doubled = np.zeros(len(done), dtype=np.bool_)
@@ -105,4 +109,14 @@ class EventLog:
             kinds=self.kinds[rows],
             times_s=self.times_s[rows],
             events=self.events[rows],
+            amount_micros=None if amount_micros is None else _added(amount_micros[done], ~doubled),
         )
+
+
+def _added(amounts: Longs, first: npt.NDArray[np.bool_]) -> Longs:
+    """The sum of each group, which begins where `first` is true; not known where one of them is not."""
+    groups = np.cumsum(first) - 1
+    sums = np.zeros(int(first.sum()), np.int64)
+    np.add.at(sums, groups, amounts)
+    sums[groups[amounts < 0]] = UNKNOWN_AMOUNT
+    return sums

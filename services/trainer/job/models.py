@@ -27,6 +27,7 @@ from services.trainer.learning.interactions import Interactions
 from services.trainer.ranker.errors import NothingToRank
 from services.trainer.ranker.export import GRAPH
 from services.trainer.ranker.fit import RankerConfig, fit_ranker, moments_of
+from services.trainer.ranker.revenue import earned
 from services.trainer.recommenders.errors import InsufficientData
 
 LEAST_SECONDS, SECONDS_A_ROW = 2.0, 1e-4
@@ -93,11 +94,12 @@ def learn_models(job: Job, result: Result) -> Result:
     _final_behaviour(job, early is not None)
     job.report("measuring beside the current release", 0, 0)
     current = serving(job.folder / CURRENT, ranker.evidence, job.data, job.order.threads)
-    gate, metrics = judge(ranker, current, GateConfig())
+    gate, measures = judge(ranker, current, GateConfig())
     moved, words = drift_since(job.folder / CURRENT, ranker.evidence, current.scores)
     write_bins(job.folder / OUTPUT, ranker.evidence)
     checks = (*gate.checks, words) if words else gate.checks
-    return replace(result, gate=replace(gate, checks=checks), metrics=(*metrics, *moved))
+    metrics = (*measures, *earned(ranker.evidence), *moved)
+    return replace(result, gate=replace(gate, checks=checks), metrics=metrics)
 
 
 def _early_behaviour(job: Job) -> EncodedBehaviour | None:

@@ -15,6 +15,8 @@ from services.trainer.domain import Categories, Floats, Ints, Longs, Purchases
 
 Kinds = npt.NDArray[np.int8]
 
+UNKNOWN_AMOUNT = -1
+
 
 class EventKind(IntEnum):
     """Types of events that name products; numbers as in `mercato.gateway.v1.UserEventType`."""
@@ -43,6 +45,9 @@ class Interactions:
     kinds: Kinds
     times_s: Longs
     events: Longs
+    amount_micros: Longs | None = None
+    """Paid for the product in the event, millionths of the shop's currency; -1: not known, or nothing was bought.
+    None: not known of any row."""
 
     @classmethod
     def of(
@@ -50,8 +55,9 @@ class Interactions:
         product_ids: tuple[str, ...],
         user_count: int,
         columns: tuple[Ints, Ints, Kinds, Longs, Longs],
+        amount_micros: Longs | None = None,
     ) -> Interactions:
-        """Sorts columns (users, products, kinds, times_s, events) that come in any order."""
+        """Sorts columns (users, products, kinds, times_s, events), and amounts, that come in any order."""
         users, products, kinds, times_s, events = columns
         order = np.lexsort((events, times_s, users))
         return cls(
@@ -62,6 +68,7 @@ class Interactions:
             kinds=kinds[order].astype(np.int8),
             times_s=times_s[order].astype(np.int64),
             events=events[order].astype(np.int64),
+            amount_micros=None if amount_micros is None else amount_micros[order].astype(np.int64),
         )
 
     def __len__(self) -> int:
@@ -81,6 +88,7 @@ class Interactions:
             kinds=self.kinds[mask],
             times_s=self.times_s[mask],
             events=self.events[mask],
+            amount_micros=None if self.amount_micros is None else self.amount_micros[mask],
         )
 
     def before(self, cut_s: int) -> Interactions:

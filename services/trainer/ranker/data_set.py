@@ -71,6 +71,8 @@ class RankerData:
     """1, 0 or UNKNOWN, by task `[N, K]`."""
     positions: Ints
     """Where in an answer the product was shown after the cut; UNKNOWN: not that anybody knows."""
+    amounts: Floats
+    """Paid for the product within the horizon, units of the shop's currency `[N]`; NaN: not bought, or not known."""
     users: Ints
     """Number of the user in the rows, by person `[U]`."""
     wanted: Longs
@@ -106,7 +108,7 @@ class RankerData:
 
     def where(self, kept: Mask) -> RankerData:
         """Some of the examples, all of the persons."""
-        columns = ("features", "persons", "products", "labels", "positions")
+        columns = ("features", "persons", "products", "labels", "positions", "amounts")
         return replace(self, **{name: getattr(self, name)[kept] for name in columns})
 
 
@@ -146,6 +148,7 @@ def ranker_data(
         products=products.astype(np.int32),
         labels=labels,
         positions=positions,
+        amounts=_paid(later, keys),
         users=users,
         wanted=_per_user(wanted, rows)[users],
         wanted_new=_per_user(new, rows)[users],
@@ -157,7 +160,7 @@ def joined(parts: Sequence[RankerData]) -> RankerData:
     if not parts:
         raise NothingToRank("no cut has rows before and after it")
     starts = np.cumsum([0] + [len(part.users) for part in parts])
-    arrays = ("features", "products", "labels", "positions", "users", "wanted", "wanted_new")
+    arrays = ("features", "products", "labels", "positions", "amounts", "users", "wanted", "wanted_new")
     return replace(
         parts[0],
         persons=np.concatenate([part.persons + start for part, start in zip(parts, starts[:-1], strict=True)]),
@@ -205,6 +208,16 @@ def _label_shown(labels: Labels, positions: Ints, keys: Longs, shown: Impression
     positions[met] = shown.positions[order][first][places[met]]
     for task, flags in ((Task.CLICK, shown.clicked), (Task.CART, shown.carted)):
         labels[met, task] = np.isin(keys[met], shown_keys[flags])
+
+
+def _paid(bought: Interactions, keys: Longs) -> Floats:
+    """What was paid for each pair of user and product in all; NaN where a part of it is not known."""
+    if bought.amount_micros is None or not len(bought):
+        return np.full(len(keys), np.nan, np.float32)
+    pairs, rows = np.unique(_keys(bought), return_inverse=True)
+    paid = np.bincount(rows, np.where(bought.amount_micros < 0, np.nan, bought.amount_micros / 1e6))
+    places = np.minimum(np.searchsorted(pairs, keys), len(pairs) - 1)
+    return np.where(pairs[places] == keys, paid[places], np.nan).astype(np.float32)
 
 
 def _keys(rows: Interactions) -> Longs:

@@ -19,17 +19,19 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, compose, helper, numpy_helper
 from onnxmltools.convert import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 from torch import Tensor, nn
 
 from services.trainer.domain import Floats
 from services.trainer.ranker.calibrate import Platt
-from services.trainer.ranker.multitask import MultiTask
+from services.trainer.ranker.multitask import MultiTask, MultiTaskNet
 
 GRAPH, DESCRIPTION = "ranker.onnx", "ranker.json"
 OPSET, FORMAT = 17, 10
+SCORES, AMOUNTS = "scores", "amounts"
+"""Outputs of a graph; the second one only where amounts were learnt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Description:
     """Of each task in the final score."""
     model: str
     metrics: Mapping[str, float]
+    amounts: bool = False
+    """Whether the graph has the output `amounts`: what is spent on a purchase within the horizon."""
 
 
 def baselines(features: Floats) -> tuple[float, ...]:
@@ -77,11 +81,16 @@ def write_ranker(folder: Path, graph: bytes, description: Description) -> None:
 
 def run_graph(graph: bytes, features: Floats) -> Floats:
     """Scores `[B, K]` by ONNX Runtime on one thread, as serving runs it."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    scores: Floats = session.run(["scores"], {"features": features})[0]
+    session = onnxruntime.InferenceSession(graph, _one_thread(), providers=["CPUExecutionProvider"])
+    scores: Floats = session.run([SCORES], {"features": features})[0]
     return scores
+
+
+def run_amounts(graph: bytes, features: Floats) -> Floats:
+    """Amounts `[B]` of a graph that has them, as serving runs it."""
+    session = onnxruntime.InferenceSession(graph, _one_thread(), providers=["CPUExecutionProvider"])
+    amounts: Floats = session.run([AMOUNTS], {"features": features})[0]
+    return amounts[:, 0]
 
 
 def trees_graph(known: CalibratedTrees, new: CalibratedTrees | None, names: Sequence[str]) -> bytes:
@@ -114,21 +123,27 @@ def trees_graph(known: CalibratedTrees, new: CalibratedTrees | None, names: Sequ
 
 def multitask_graph(model: MultiTask, calibrations: Sequence[Platt]) -> bytes:
     """All tasks, each scaled by its calibration."""
-    network = _Calibrated(model.net, calibrations).eval()
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            (torch.zeros(2, len(model.net.mean_F)),),
-            file,  # type: ignore[arg-type]
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["features"],
-            output_names=["scores"],
-            dynamic_axes={"features": {0: "batch"}, "scores": {0: "batch"}},
-        )
-    return file.getvalue()
+    return _exported(_Calibrated(model.net, calibrations), len(model.net.mean_F), SCORES)
+
+
+def with_amounts(scores: bytes, model: MultiTask, level: float) -> bytes:
+    """The graph with the network's amounts, times `level`, as a further output `[B, 1]`; the scores stay as they are.
+
+    Raises ValueError when the network has learnt no amounts.
+    """
+    if model.net.amount is None:
+        raise ValueError("the network has learnt no amounts")
+    amounts = _exported(_Amounts(model.net, level), len(model.net.mean_F), AMOUNTS)
+    more = compose.add_prefix(
+        onnx.load_from_string(amounts), "amount_", rename_inputs=False, rename_outputs=False
+    ).graph
+    whole = onnx.load_from_string(scores)
+    whole.graph.node.extend(more.node)
+    whole.graph.initializer.extend(more.initializer)
+    whole.graph.output.extend(more.output)
+    onnx.checker.check_model(whole)
+    content: bytes = whole.SerializeToString()
+    return content
 
 
 class _Calibrated(nn.Module):
@@ -142,6 +157,43 @@ class _Calibrated(nn.Module):
 
     def forward(self, features_BF: Tensor) -> Tensor:
         return torch.sigmoid(self.net(features_BF) * self.slopes_K + self.intercepts_K)
+
+
+class _Amounts(nn.Module):
+    """Features to amounts `[B, 1]`."""
+
+    def __init__(self, net: MultiTaskNet, level: float) -> None:
+        super().__init__()
+        self.net = net
+        self.factor: Tensor
+        self.register_buffer("factor", torch.tensor(level))
+
+    def forward(self, features_BF: Tensor) -> Tensor:
+        assert self.net.amount is not None
+        return (self.net.amount.amounts(*self.net.trunk(features_BF)) * self.factor).unsqueeze(1)
+
+
+def _one_thread() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return options
+
+
+def _exported(network: nn.Module, features: int, output: str) -> bytes:
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network.eval(),
+            (torch.zeros(2, features),),
+            file,  # type: ignore[arg-type]
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["features"],
+            output_names=[output],
+            dynamic_axes={"features": {0: "batch"}, output: {0: "batch"}},
+        )
+    return file.getvalue()
 
 
 def _scaled_trees(trees: CalibratedTrees, name: str, features: int) -> tuple[list[Any], dict[str, Any]]:

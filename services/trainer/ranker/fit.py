@@ -17,6 +17,7 @@ from services.trainer.datasets.splits import sample_users
 from services.trainer.domain import Floats
 from services.trainer.learning.interactions import EventKind, Interactions, ItemContent
 from services.trainer.learning.pairs import DAY_S
+from services.trainer.ranker.amounts import level_of, revenue_calibration
 from services.trainer.ranker.calibrate import hold_out_persons
 from services.trainer.ranker.data_set import (
     UNKNOWN,
@@ -30,8 +31,16 @@ from services.trainer.ranker.data_set import (
 )
 from services.trainer.ranker.ensemble import BlendScorer, MeanScorer
 from services.trainer.ranker.errors import NothingToRank
-from services.trainer.ranker.export import Description, baselines, grouped, run_graph, write_ranker
-from services.trainer.ranker.multitask import MultiTaskConfig, fit_multitask
+from services.trainer.ranker.export import (
+    Description,
+    baselines,
+    grouped,
+    run_amounts,
+    run_graph,
+    with_amounts,
+    write_ranker,
+)
+from services.trainer.ranker.multitask import MultiTask, MultiTaskConfig, fit_multitask
 from services.trainer.ranker.scorers import MultiTaskScorer, Scorer, TreesScorer
 from services.trainer.ranker.trees import TreesConfig, fit_trees
 from services.trainer.ranker.validate import area_under_curve, blend_scores, person_ndcg
@@ -71,6 +80,8 @@ class Evidence:
     """All features of its examples."""
     scores: Doubles
     """Of the winner before it learnt from the window too `[N]`."""
+    amounts: Doubles | None = None
+    """What is spent on a purchase, as foretold before the window too `[N]`; None: nothing was learnt of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +125,55 @@ def fit_ranker(
     training = joined(earlier)
     metrics = _measures("blend", validation, blend_scores(parts[0]))
     found: dict[str, Evidence] = {}
-    for name, scorer in _fitted(training, config, report).items():
+    contenders = _fitted(training, config, report)
+    amounts = contenders.amounts(calibrators, validation)
+    for name, scorer in contenders.scorers.items():
         scores = run_graph(scorer.graph(calibrators), validation.features) @ weights_of(scorer.tasks)
         metrics |= _measures(name, validation, scores)
-        found[name] = Evidence(moment_s=moments[0], data=parts[0], scores=scores)
+        found[name] = Evidence(moment_s=moments[0], data=parts[0], scores=scores, amounts=amounts)
     best = max(found, key=lambda name: metrics[f"{name}_ndcg_all"] + metrics[f"{name}_ndcg_new"])
-    winner = _fitted(joined([training, thinned(others, config.kept, config.seed)]), config, report)[best]
-    graph = winner.graph(calibrators)
-    metrics |= _calibration(measured, run_graph(graph, measured.features), winner.tasks)
-    return RankerResult(graph, _description(validation, winner.tasks, best, metrics), found[best])
+    contenders = _fitted(joined([training, thinned(others, config.kept, config.seed)]), config, report)
+    graph, tasks = contenders.graph(best, calibrators), contenders.scorers[best].tasks
+    chances, foretells = run_graph(graph, measured.features), contenders.foretells
+    metrics |= _calibration(measured, chances, tasks)
+    if foretells:
+        metrics |= revenue_calibration(measured, chances, run_amounts(graph, measured.features))
+    return RankerResult(graph, _description(validation, (tasks, foretells), best, metrics), found[best])
 
 
-def _fitted(data: RankerData, config: RankerConfig, report: Report) -> dict[str, Scorer]:
-    """The contenders by name, as in `ranker.json`: trees, network, and the mean of both and the blend."""
+@dataclass(frozen=True, slots=True)
+class _Contenders:
+    """Rankers by name, as in `ranker.json`, and the network among them, which alone foretells amounts."""
+
+    scorers: dict[str, Scorer]
+    network: MultiTask
+
+    @property
+    def foretells(self) -> bool:
+        """Whether amounts were learnt."""
+        return self.network.net.amount is not None
+
+    def graph(self, name: str, held: RankerData) -> bytes:
+        """One ranker with the amounts, calibrated."""
+        graph = self.scorers[name].graph(held)
+        return with_amounts(graph, self.network, self._level(held)) if self.foretells else graph
+
+    def amounts(self, held: RankerData, data: RankerData) -> Doubles | None:
+        """Amounts of examples, their level calibrated on persons held out."""
+        foretold = self.network.amounts(data.features)
+        return None if foretold is None else foretold.astype(np.float64) * self._level(held)
+
+    def _level(self, held: RankerData) -> float:
+        foretold = self.network.amounts(held.features)
+        return 1.0 if foretold is None else level_of(foretold, held.amounts)
+
+
+def _fitted(data: RankerData, config: RankerConfig, report: Report) -> _Contenders:
+    """Trees, network, and the mean of both and the blend."""
     trees = TreesScorer(fit_trees(data, config.trees, report))
-    network = MultiTaskScorer(fit_multitask(data, config.multitask, report))
-    return {"lightgbm": trees, "mmoe": network, "ensemble": MeanScorer((trees, BlendScorer(), network))}
+    network = fit_multitask(data, config.multitask, report)
+    last = MultiTaskScorer(network)
+    return _Contenders({"lightgbm": trees, "mmoe": last, "ensemble": MeanScorer((trees, BlendScorer(), last))}, network)
 
 
 def moments_of(rows: Interactions, config: RankerConfig) -> list[int]:
@@ -207,7 +251,11 @@ def _calibration(data: RankerData, scores: Floats, tasks: tuple[Task, ...]) -> d
     return found
 
 
-def _description(data: RankerData, tasks: tuple[Task, ...], model: str, metrics: dict[str, float]) -> Description:
+def _description(
+    data: RankerData, outputs: tuple[tuple[Task, ...], bool], model: str, metrics: dict[str, float]
+) -> Description:
+    """`outputs`: tasks, and whether there are amounts."""
+    tasks, amounts = outputs
     return Description(
         features=data.names,
         baseline=baselines(data.features),
@@ -216,4 +264,5 @@ def _description(data: RankerData, tasks: tuple[Task, ...], model: str, metrics:
         weights=tuple(weights_of(tasks).tolist()),
         model=model,
         metrics=metrics,
+        amounts=amounts,
     )

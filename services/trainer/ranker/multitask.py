@@ -3,7 +3,7 @@
 Experts read the same features; each task mixes them by a gate of its own, so that tasks share what helps them both.
 Clicks and carts are only known of what was shown, and more often of what was shown first: an additive bias by position
 (Zhao et al. 2019, "Recommending What Video to Watch Next") takes that up while learning; serving scores everything as
-in the first place.
+in the first place. What is spent on a purchase is the matter of a further head: `amounts.py`.
 
 Legend: B examples of a batch, N examples, F features, E experts, H hidden units, K tasks.
 """
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from services.trainer.domain import Floats
+from services.trainer.ranker.amounts import AmountHead, gamma_loss, has_amounts
 from services.trainer.ranker.data_set import UNKNOWN, Labels, RankerData, Task
 from services.trainer.ranker.errors import NothingToRank
 from services.trainer.recommenders.interface import Report
@@ -65,15 +66,30 @@ class MultiTaskNet(nn.Module):
         )
         self.position_bias = nn.Embedding(config.positions, tasks)
         nn.init.zeros_(self.position_bias.weight)
+        self.amount: AmountHead | None = None
 
     def standardise(self, features_NF: Tensor) -> None:
         """Learns mean and deviation; a feature without variation counts nothing."""
         deviation_F, self.mean_F = torch.std_mean(features_NF, dim=0, correction=0)
         self.scale_F = torch.where(deviation_F > 1e-6, 1.0 / deviation_F, 0.0)
 
+    def add_amounts(self, config: MultiTaskConfig, amounts_N: Tensor) -> None:
+        """Adds the head for amounts, which begins at those that are known; other random draws stay as they were."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.amount = AmountHead(len(self.mean_F), config.experts, config.hidden[-1], config.tower)
+        self.amount.begin_at(amounts_N)
+
     def forward(self, features_BF: Tensor) -> Tensor:
+        return self.odds(*self.trunk(features_BF))
+
+    def trunk(self, features_BF: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised features `[B, F]`, and what the experts make of them `[B, E, H]`."""
         scaled_BF = ((features_BF - self.mean_F) * self.scale_F).clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)
-        experts_BEH = torch.stack([expert(scaled_BF) for expert in self.experts], dim=1)
+        return scaled_BF, torch.stack([expert(scaled_BF) for expert in self.experts], dim=1)
+
+    def odds(self, scaled_BF: Tensor, experts_BEH: Tensor) -> Tensor:
+        """Log-odds of the tasks `[B, K]`."""
         odds = []
         for gate, tower in zip(self.gates, self.towers, strict=True):
             shares_BE1 = torch.softmax(gate(scaled_BF), dim=1).unsqueeze(2)
@@ -102,9 +118,20 @@ class MultiTask:
             parts = [self.net(torch.from_numpy(part)).numpy() for part in _blocks(features)]
         return np.concatenate(parts) if parts else np.empty((0, len(self.tasks)), np.float32)
 
+    def amounts(self, features: Floats) -> Floats | None:
+        """What is spent, if it is bought, units of the shop's currency `[N]`; None: nothing was learnt of it."""
+        head = self.net.amount
+        if head is None:
+            return None
+        self.net.eval()
+        with torch.inference_mode():
+            parts = [head.amounts(*self.net.trunk(torch.from_numpy(part))).numpy() for part in _blocks(features)]
+        amounts: Floats = np.concatenate([np.empty(0, np.float32), *parts])
+        return amounts
+
 
 def fit_multitask(data: RankerData, config: MultiTaskConfig, report: Report) -> MultiTask:
-    """Learns all tasks of which both outcomes are known. Raises NothingToRank when there is none."""
+    """Learns all tasks of which both outcomes are known, and amounts. Raises NothingToRank when there is no task."""
     tasks = learnable(data)
     if not tasks:
         raise NothingToRank("no task has both outcomes among the examples")
@@ -112,6 +139,8 @@ def fit_multitask(data: RankerData, config: MultiTaskConfig, report: Report) -> 
     labels = data.labels[:, list(tasks)]
     net = MultiTaskNet(config, data.features.shape[1], len(tasks))
     net.standardise(torch.from_numpy(data.features))
+    if has_amounts(data):
+        net.add_amounts(config, torch.from_numpy(data.amounts[np.isfinite(data.amounts)]))
     sampler, random = _Sampler.of(labels, config.negatives), np.random.default_rng(config.seed)
     optimiser = _optimiser(net, config)
     steps = config.epochs * -(-sampler.size // config.batch)
@@ -121,10 +150,13 @@ def fit_multitask(data: RankerData, config: MultiTaskConfig, report: Report) -> 
         rows, weights = sampler.draw(random)
         for start in range(0, len(rows), config.batch):
             chosen = rows[start : start + config.batch]
-            odds_BK = net(torch.from_numpy(data.features[chosen]))
-            odds_BK = odds_BK + net.biases(torch.from_numpy(data.positions[chosen]))
+            scaled_BF, experts_BEH = net.trunk(torch.from_numpy(data.features[chosen]))
+            odds_BK = net.odds(scaled_BF, experts_BEH) + net.biases(torch.from_numpy(data.positions[chosen]))
             weights_B = torch.from_numpy(weights[start : start + config.batch])
             loss = masked_loss(odds_BK, torch.from_numpy(labels[chosen]), weights_B)
+            if net.amount is not None:
+                log_amounts_B = net.amount(scaled_BF, experts_BEH.detach())
+                loss = loss + gamma_loss(log_amounts_B, torch.from_numpy(data.amounts[chosen]))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()

@@ -23,16 +23,34 @@ def person_ndcg(data: RankerData, scores: npt.NDArray[np.floating[Any]], only_ne
     What no candidate stands for counts as missed. `only_new`: products bought before are neither listed nor wanted.
     Ties go to the earlier example.
     """
-    listed = np.flatnonzero(~data.known) if only_new else np.arange(len(data))
     wanted = data.wanted_new if only_new else data.wanted
+    head, persons, places = _heads(data, scores, only_new)
+    hits_UK = np.zeros((len(data.users), HEAD))
+    hits_UK[persons, places] = data.labels[head, Task.PURCHASE]
+    asked = np.flatnonzero(wanted > 0)
+    return asked, ndcg(hits_UK[asked], wanted[asked], HEAD)
+
+
+def person_revenue(data: RankerData, scores: npt.NDArray[np.floating[Any]], only_new: bool) -> tuple[Longs, Doubles]:
+    """Persons who bought anything after the cut, and revenue@10 of each: what they paid for the first ten products.
+
+    In units of the shop's currency; what was paid at a price that is not known counts 0.
+    """
+    head, persons, _ = _heads(data, scores, only_new)
+    paid = np.bincount(persons, np.nan_to_num(data.amounts[head]).astype(np.float64), minlength=len(data.users))
+    wanted = data.wanted_new if only_new else data.wanted
+    asked = np.flatnonzero(wanted > 0)
+    return asked, np.asarray(paid[asked], np.float64)
+
+
+def _heads(data: RankerData, scores: npt.NDArray[np.floating[Any]], only_new: bool) -> tuple[Longs, Longs, Longs]:
+    """Examples that stand in the first ten, with their persons and places."""
+    listed = np.flatnonzero(~data.known) if only_new else np.arange(len(data))
     order = listed[np.lexsort((listed, -scores[listed], data.persons[listed]))]
     persons = data.persons[order]
     places = np.arange(len(order)) - np.searchsorted(persons, persons)
     head = places < HEAD
-    hits_UK = np.zeros((len(data.users), HEAD))
-    hits_UK[persons[head], places[head]] = data.labels[order[head], Task.PURCHASE]
-    asked = np.flatnonzero(wanted > 0)
-    return asked, ndcg(hits_UK[asked], wanted[asked], HEAD)
+    return order[head], persons[head], places[head]
 
 
 def blend_scores(data: RankerData) -> Doubles:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from services.trainer.datasets.amounts import amounts_of
 from services.trainer.datasets.card import DataCard, Provenance
 from services.trainer.datasets.content import CatalogRow, item_content
 from services.trainer.datasets.errors import DataSetDamaged
@@ -43,7 +44,7 @@ def data_set(*, bare: bool = False) -> DataSet:
     vectors = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
     return DataSet(
         user_keys=log.user_keys,
-        interactions=log.interactions(),
+        interactions=log.interactions(amounts_of(log, np.zeros(3, np.float32))),
         impressions=join_outcomes(log, ImpressionConfig()),
         content=item_content(log.product_ids, rows, vectors),
     )

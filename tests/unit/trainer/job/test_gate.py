@@ -35,6 +35,7 @@ def examples(seed: int = 3) -> tuple[RankerData, np.ndarray]:
         products=np.tile(np.arange(EACH, dtype=np.int32), PEOPLE),
         labels=labels,
         positions=np.full(count, -1, np.int32),
+        amounts=np.full(count, np.nan, np.float32),
         users=np.arange(PEOPLE, dtype=np.int32),
         wanted=np.bincount(persons[bought], minlength=PEOPLE),
         wanted_new=np.bincount(persons[bought & ~known], minlength=PEOPLE),

@@ -12,8 +12,11 @@ DAY, START = 86_400, 1_700_000_000
 NEIGHBOURS = NeighbourConfig(neighbours=8, least_purchases=1, ridge=5.0)
 
 
-def rows(people: int = 40, products: int = 60, days: int = 150, seed: int = 0) -> Interactions:
-    """Everybody likes five products best and shops about weekly; everything is sold once on the first day."""
+def rows(people: int = 40, products: int = 60, days: int = 150, seed: int = 0, paid: bool = False) -> Interactions:
+    """Everybody likes five products best and shops about weekly; everything is sold once on the first day.
+
+    `paid`: every purchase costs 1.0 and a tenth more for each number of the product.
+    """
     random = np.random.default_rng(seed)
     columns: list[tuple[int, int, int, int, int]] = []
     event = 0
@@ -35,7 +38,8 @@ def rows(people: int = 40, products: int = 60, days: int = 150, seed: int = 0) -
             event += 2
     users, items, kinds, times_s, events = (np.array(column) for column in zip(*columns, strict=True))
     ids = tuple(f"p{product}" for product in range(products))
-    return Interactions.of(ids, people, (users, items, kinds, times_s, events))  # type: ignore[arg-type]
+    amounts = np.where(kinds == EventKind.PURCHASE, 1_000_000 + 100_000 * items, -1) if paid else None
+    return Interactions.of(ids, people, (users, items, kinds, times_s, events), amounts)  # type: ignore[arg-type]
 
 
 def content(products: int = 60, dimension: int = 6, seed: int = 0) -> ItemContent:

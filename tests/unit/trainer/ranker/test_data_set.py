@@ -39,6 +39,32 @@ def test_labels_are_what_was_bought_in_the_window_and_nothing_else() -> None:
     assert (data.labels[:, [Task.CLICK, Task.CART]] == UNKNOWN).all()
 
 
+def test_amounts_are_what_was_paid_within_the_window() -> None:
+    events = rows(paid=True)
+    data = ranker_data(events, content(), CUT_S, CONFIG)
+    bought = data.labels[:, Task.PURCHASE] == 1
+    assert np.isfinite(data.amounts).tolist() == bought.tolist()
+    later = events.between(CUT_S, CUT_S + 28 * DAY).of_kind(EventKind.PURCHASE)
+    for place in np.flatnonzero(bought)[:20].tolist():
+        user, product = data.users[data.persons[place]], int(data.products[place])
+        times = int(((later.users == user) & (later.products == product)).sum())
+        assert data.amounts[place] == pytest.approx(times * (1.0 + 0.1 * product))
+
+
+def test_amounts_of_which_a_part_is_not_known_are_not_known() -> None:
+    events = rows(paid=True)
+    data = ranker_data(events, content(), CUT_S, CONFIG)
+    assert events.amount_micros is not None
+    row = int(np.flatnonzero((events.times_s >= CUT_S) & (events.amount_micros >= 0))[0])
+    events.amount_micros[row] = -1
+    again = ranker_data(events, content(), CUT_S, CONFIG)
+    user, product = events.users[row], events.products[row]
+    hidden = (data.users[data.persons] == user) & (data.products == product)
+    assert np.isnan(again.amounts[hidden]).all()
+    np.testing.assert_array_equal(again.amounts[~hidden], data.amounts[~hidden])
+    assert np.isnan(ranker_data(rows(), content(), CUT_S, CONFIG).amounts).all()
+
+
 def test_what_comes_later_changes_no_feature() -> None:
     events = rows()
     with_all = ranker_data(events, content(), CUT_S, CONFIG)

@@ -12,7 +12,7 @@ from services.trainer.learning.interactions import EventKind
 from services.trainer.ranker.candidates import CandidateConfig
 from services.trainer.ranker.data_set import DataConfig
 from services.trainer.ranker.errors import NothingToRank
-from services.trainer.ranker.export import run_graph
+from services.trainer.ranker.export import run_amounts, run_graph
 from services.trainer.ranker.fit import RankerConfig, fit_ranker, moments_of
 from services.trainer.ranker.multitask import MultiTaskConfig
 from services.trainer.ranker.scorers import TreesScorer
@@ -57,6 +57,24 @@ def test_a_ranker_is_learnt_and_written(tmp_path: Path) -> None:
     assert scores.shape == (len(result.evidence.data), 1)
     assert ((scores >= 0.0) & (scores <= 1.0)).all()
     assert all(done <= total for _, done, total in steps)
+
+
+def test_a_ranker_of_a_shop_with_prices_foretells_amounts(tmp_path: Path) -> None:
+    plain, priced = (fit_ranker(rows(paid=paid), content(), CONFIG, quiet) for paid in (False, True))
+    priced.write(tmp_path)
+    found = json.loads((tmp_path / "ranker.json").read_text())
+    assert (found["amounts"], plain.description.amounts) == (True, False)
+    assert found["metrics"]["amounts_foretold_to_paid"] == pytest.approx(1.0, abs=0.3)
+    assert priced.evidence.amounts is not None
+    assert plain.evidence.amounts is None
+    # The order by probability is the same one.
+    np.testing.assert_array_equal(priced.evidence.scores, plain.evidence.scores)
+    columns = [priced.evidence.data.names.index(name) for name in found["features"]]
+    features = priced.evidence.data.features[:, columns]
+    np.testing.assert_array_equal(run_graph(priced.graph, features), run_graph(plain.graph, features))
+    amounts = run_amounts(priced.graph, features)
+    assert amounts.shape == (len(features),)
+    assert ((amounts > 0.0) & np.isfinite(amounts)).all()
 
 
 def test_the_same_rows_give_the_same_ranker() -> None:
