@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from services.trainer.domain import Floats, Ints
-from services.trainer.learning.interactions import EventKind, Interactions, ItemContent
-from services.trainer.learning.pairs import DAY_S, Doubles
+from services.trainer.learning.interactions import Interactions, ItemContent
+from services.trainer.learning.pairs import Doubles
 from services.trainer.recommenders.errors import InsufficientData
-from services.trainer.recommenders.holdout import last_events
+from services.trainer.recommenders.holdout import split_in_time
 from services.trainer.recommenders.interface import Recommender, Report
 from services.trainer.recommenders.mixing import Candidates, MixConfig, learn_weights, level, part_features, polished
 from services.trainer.recommenders.signals import counted, signals, take_users, weights_of
@@ -71,7 +71,7 @@ class Hybrid:
 
     def fit(self, rows: Interactions, content: ItemContent | None, report: Report) -> None:
         kept = signals(rows, self.name)
-        before, later, now_s = self._cut(kept)
+        before, later, now_s = split_in_time(kept, self._config.horizon_days)
         known = np.intersect1d(before.users, later.users).astype(np.int32)
         if not len(known):
             raise InsufficientData(self.name, "no user has rows before and after the validation cut")
@@ -97,16 +97,6 @@ class Hybrid:
             }
             for group, values in (("new", self._new), ("had", self._had))
         }
-
-    def _cut(self, rows: Interactions) -> tuple[Interactions, Interactions, int]:
-        """Rows before the cut, what was chosen after it, and the moment of the request."""
-        if self._config.horizon_days is None:
-            last = last_events(rows)
-            return rows.where(~last), rows.where(last), rows.end_time_s
-        cut_s = rows.end_time_s + 1 - round(self._config.horizon_days * DAY_S)
-        later = rows.where(rows.times_s >= cut_s)
-        bought = later.of_kind(EventKind.PURCHASE)
-        return rows.before(cut_s), bought if len(bought) else later, cut_s
 
     def _fit_parts(self, rows: Interactions, content: ItemContent | None, report: Report) -> None:
         self._history = counted(rows, weights_of(rows))

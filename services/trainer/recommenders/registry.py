@@ -8,7 +8,9 @@ from typing import Final
 
 from services.trainer.recommenders.affinity import Affinity, AffinityConfig
 from services.trainer.recommenders.als import Als, AlsConfig
+from services.trainer.recommenders.cold_start import ColdStart, ColdStartConfig
 from services.trainer.recommenders.content_based import ContentBased, ContentBasedConfig
+from services.trainer.recommenders.content_knn import ContentKnn, ContentKnnConfig
 from services.trainer.recommenders.ease import Ease, EaseConfig
 from services.trainer.recommenders.hybrid import Hybrid, HybridConfig
 from services.trainer.recommenders.interface import Recommender
@@ -45,6 +47,13 @@ def _hybrid(setup: Setup) -> Recommender:
     return Hybrid("hybrid", parts, HybridConfig(horizon_days=setup.horizon_days, seed=setup.seed))
 
 
+def _cold_start(setup: Setup) -> Recommender:
+    """The mix for products nobody has bought."""
+    names = [name for name in COLD_PARTS if setup.described or name != "affinity"]
+    config = ColdStartConfig(horizon_days=setup.horizon_days, seed=setup.seed)
+    return ColdStart("cold-start", [CLASSICAL[name](setup) for name in names], config)
+
+
 HORIZON_HALF_LIFE_DAYS: Final = 112.0
 NEXT_EVENT_HALF_LIFE_DAYS: Final = 14.0
 RECENT_DAYS: Final = 14.0
@@ -62,6 +71,7 @@ BASKET_PARTS: Final = (
     "markov",
 )
 SEQUENCE_PARTS: Final = ("popularity", "markov", "item-knn-cosine", "ease", "als", "content")
+COLD_PARTS: Final = ("content", "content-knn", "affinity")
 
 CLASSICAL: Final[Mapping[str, Callable[[Setup], Recommender]]] = {
     "popularity": lambda setup: Popularity(PopularityConfig()),
@@ -77,7 +87,9 @@ CLASSICAL: Final[Mapping[str, Callable[[Setup], Recommender]]] = {
     "ease-latest": lambda setup: Ease(EaseConfig(entries="latest", half_life_days=setup.half_life_days)),
     "markov": lambda setup: Markov(MarkovConfig()),
     "content": lambda setup: ContentBased(ContentBasedConfig()),
+    "content-knn": lambda setup: ContentKnn(ContentKnnConfig()),
     "affinity": lambda setup: Affinity(AffinityConfig()),
+    "cold-start": _cold_start,
     "hybrid": _hybrid,
 }
 """Factories; names are those of the models they make."""
