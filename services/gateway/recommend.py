@@ -150,6 +150,8 @@ class Recommend:
         for failed in found.failed_channels if found is not None else ():
             if failed.channel == recommendation_pb2.CHANNEL_SIMILAR_TO_RECENT:
                 stages.note(recommendation_pb2.STAGE_VECTOR_INDEX, failed.cause)
+            elif failed.channel == recommendation_pb2.CHANNEL_BEHAVIOUR:
+                stages.note(recommendation_pb2.STAGE_BEHAVIOUR, failed.cause)
         return found
 
     async def _order(
@@ -176,6 +178,8 @@ class Recommend:
         )
         if wish.request.HasField("diversity"):
             request.diversity = wish.request.diversity
+        if wish.request.HasField("revenue_weight"):
+            request.revenue_weight = wish.request.revenue_weight
         response = await stages.run(
             recommendation_pb2.STAGE_RANKING, self._seconds * RANKING_SHARE, lambda: self._stubs.ranking.Rank(request)
         )
@@ -183,6 +187,8 @@ class Recommend:
             return None
         if response.fallback_cause:
             stages.note(recommendation_pb2.STAGE_LEARNED_RANKER, response.fallback_cause)
+        if response.amount_fallback_cause:
+            stages.note(recommendation_pb2.STAGE_EXPECTED_AMOUNT, response.amount_fallback_cause)
         masks = dict(zip(found.candidates.product_ids, found.candidates.channel_masks, strict=True))
         return [Ranked.from_proto(item, masks.get(item.product_id, 0)) for item in response.products]
 

@@ -52,6 +52,7 @@ def command_from_proto(request: pb.RankRequest) -> RankCommand:
         only_new=request.exclude_purchased,
         seed_product_ids=request.seed_product_ids,
         release_id=request.release_id,
+        revenue_weight=request.revenue_weight if request.HasField("revenue_weight") else None,
     )
 
 
@@ -113,6 +114,7 @@ def ranking_to_proto(ranking: Ranking) -> pb.RankResponse:
         release_id=ranking.release_id,
         orderer=pb.ORDERER_LEARNED if ranking.learned else pb.ORDERER_BLEND,
         fallback_cause=ranking.fallback_cause,
+        amount_fallback_cause=ranking.amount_cause,
     )
 
 

@@ -79,3 +79,5 @@ class RankCommand:
     seed_product_ids: Sequence[str] = ()
     release_id: str = ""
     """Empty: the current one."""
+    revenue_weight: float | None = None
+    """From 0 (by probability) to 1 (by expected revenue). None: the placement's own."""

@@ -10,6 +10,7 @@ Legend: C candidates, F features, G groups, H candidates explained, K tasks.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,6 +27,20 @@ PAUSE_SECONDS = 1.0
 SMALLEST = 1e-6
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a ranker says of candidates."""
+
+    scored: Scored
+    """Log-odds; -inf for those that are not shown."""
+    features: Matrix
+    """Of all candidates `[C, F]`."""
+    weights: Doubles
+    """Of the tasks in the log-odds `[K]`."""
+    amounts: Doubles | None
+    """What is spent on a purchase `[C]`, 1 for those that are not shown; None: the ranker foretells none."""
+
+
 class Learned:
     """Asks Triton; after a failure it refuses for a moment without asking."""
 
@@ -33,20 +48,25 @@ class Learned:
         self._runner = runner
         self._closed_until = 0.0
 
-    async def score(self, ranker: LearnedRanker, columns: Columns, shown: Longs) -> tuple[Scored, Matrix]:
-        """Scores `shown`; others get -inf. Also the features of all candidates `[C, F]`. Raises MercatoError."""
-        features = matrix(columns, ranker.features)
+    async def score(self, ranker: LearnedRanker, columns: Columns, shown: Longs, revenue_weight: float) -> Found:
+        """Scores `shown`. Raises MercatoError."""
+        features, weights = matrix(columns, ranker.features), ranker.weights_for(revenue_weight)
         scores = np.full(len(columns.own), -np.inf)
-        scores[shown] = await self._log_odds(ranker, features[shown])
+        scores[shown], spent = await self._run(ranker, features[shown], weights)
+        amounts = None
+        if spent is not None:
+            amounts = np.ones(len(scores))
+            amounts[shown] = spent
         values: dict[str, Doubles] = {}
         contributions: dict[str, Doubles] = {}
         for name, (value, part) in blend.unlearnt(columns, ranker.features).items():
             values[name], contributions[name] = value, part
             scores += part
-        return Scored(columns, scores, values, contributions), features
+        return Found(Scored(columns, scores, values, contributions), features, weights, amounts)
 
-    async def explain(self, ranker: LearnedRanker, scored: Scored, features: Matrix, head: Longs) -> Scored:
-        """Adds the groups' contributions for the candidates of `head`. Raises MercatoError."""
+    async def explain(self, ranker: LearnedRanker, found: Found, scored: Scored, head: Longs) -> Scored:
+        """Adds to `scored` the groups' contributions for the candidates of `head`. Raises MercatoError."""
+        features = found.features
         if not len(head) or not ranker.groups:
             return scored
         whole = features[head]
@@ -55,7 +75,7 @@ class Learned:
             without = whole.copy()
             without[:, members] = ranker.baseline[list(members)]
             rows.append(without)
-        odds = (await self._log_odds(ranker, np.concatenate(rows))).reshape(len(rows), len(head))
+        odds = (await self._run(ranker, np.concatenate(rows), found.weights))[0].reshape(len(rows), len(head))
         values, contributions = dict(scored.values), dict(scored.contributions)
         for number, (group, members) in enumerate(ranker.groups.items(), 1):
             part = np.zeros(len(features))
@@ -64,9 +84,10 @@ class Learned:
             values[group] = features[:, members[0]].astype(np.float64)
         return Scored(scored.columns, scored.scores, values, contributions)
 
-    async def _log_odds(self, ranker: LearnedRanker, features: Matrix) -> Doubles:
+    async def _run(self, ranker: LearnedRanker, features: Matrix, weights: Doubles) -> tuple[Doubles, Doubles | None]:
+        """Log-odds, and amounts where the ranker foretells them."""
         if not len(features):
-            return np.empty(0)
+            return np.empty(0), np.empty(0) if ranker.foretells_amounts else None
         if time.monotonic() < self._closed_until:
             raise Unavailable("triton", metadata={"detail": "it failed a moment ago"})
         try:
@@ -74,5 +95,8 @@ class Learned:
         except MercatoError:
             self._closed_until = time.monotonic() + PAUSE_SECONDS
             raise
-        chances = np.clip(outputs[0].astype(np.float64) @ ranker.weights, SMALLEST, 1.0 - SMALLEST)
-        return np.asarray(np.log(chances / (1.0 - chances)))
+        chances = np.clip(outputs[0].astype(np.float64) @ weights, SMALLEST, 1.0 - SMALLEST)
+        amounts = None
+        if ranker.foretells_amounts:
+            amounts = np.maximum(outputs[1][:, 0].astype(np.float64), SMALLEST)
+        return np.asarray(np.log(chances / (1.0 - chances))), amounts

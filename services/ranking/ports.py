@@ -30,6 +30,16 @@ class LearnedRanker:
     """Columns of the features that are taken away together."""
     weights: Doubles
     """Of each task in the score `[K]`."""
+    purchase: int = 0
+    """The task that is a purchase."""
+    foretells_amounts: bool = False
+    """Whether the graph's second output is what is spent on a purchase `[C, 1]`."""
+
+    def weights_for(self, revenue_weight: float) -> Doubles:
+        """Of each task `[K]`: an order by expected revenue counts purchases alone."""
+        alone = np.zeros(len(self.weights))
+        alone[self.purchase] = 1.0
+        return (1.0 - revenue_weight) * self.weights + revenue_weight * alone
 
 
 @dataclass(frozen=True, slots=True)

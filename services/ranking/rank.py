@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from services.ranking import diversity, rules
-from services.ranking.domain import Contribution, RankCommand, RankedCandidate
+from services.ranking import diversity, revenue, rules
+from services.ranking.domain import Contribution, Placement, RankCommand, RankedCandidate
 from services.ranking.learned import Learned
 from services.ranking.ports import LearnedRanker, RankingReleases
 from services.ranking.reasons import Reasoner
@@ -32,14 +32,20 @@ class Ranking:
     learned: bool
     """Whether the release's ranker made the order."""
     fallback_cause: str = ""
+    amount_cause: str = ""
+    """Why amounts are not the ranker's. Empty: they are, or do not count."""
 
 
 class Rank:
     """Scores, filters, spreads and explains."""
 
-    def __init__(self, releases: RankingReleases, learned: Learned) -> None:
+    def __init__(
+        self, releases: RankingReleases, learned: Learned, revenue_weights: Mapping[Placement, float] | None = None
+    ) -> None:
+        """`revenue_weights` are those of placements where a command names none; 0 where nothing is said."""
         self._releases = releases
         self._learned = learned
+        self._revenue_weights = revenue_weights or {}
 
     async def __call__(self, tenant: str, command: RankCommand) -> Ranking:
         """Orders by the release's ranker; by the blend where there is none, where it fails, and in a search."""
@@ -51,21 +57,40 @@ class Rank:
         release_id = statistics.release_id if statistics is not None else ""
         if ranker is not None:
             try:
-                return Ranking(await self._by_ranker(ranker, columns, command, shown), release_id, learned=True)
+                return await self._by_ranker(ranker, columns, command, shown)
             except MercatoError as error:
                 cause = str(error)
-        scored = blend.score(columns)
+        scored, amount_cause = _by_revenue(blend.score(columns), None, self._weight(command))
         ORDERED.labels("blend" if ranker is None else "fallback").inc()
-        return Ranking(_described(scored, command, _order(command, scored, shown)), release_id, False, cause)
+        products = _described(scored, command, _order(command, scored, shown))
+        return Ranking(products, release_id, learned=False, fallback_cause=cause, amount_cause=amount_cause)
 
-    async def _by_ranker(
-        self, ranker: LearnedRanker, columns: Columns, command: RankCommand, shown: Longs
-    ) -> list[RankedCandidate]:
-        scored, features = await self._learned.score(ranker, columns, shown)
+    async def _by_ranker(self, ranker: LearnedRanker, columns: Columns, command: RankCommand, shown: Longs) -> Ranking:
+        weight = self._weight(command)
+        found = await self._learned.score(ranker, columns, shown, weight)
+        scored, amount_cause = _by_revenue(found.scored, found.amounts, weight)
         order = _order(command, scored, shown)
-        scored = await self._learned.explain(ranker, scored, features, np.array(order, np.int64))
+        scored = await self._learned.explain(ranker, found, scored, np.array(order, np.int64))
         ORDERED.labels("learned").inc()
-        return _described(scored, command, order)
+        assert columns.statistics is not None
+        products, release_id = _described(scored, command, order), columns.statistics.release_id
+        return Ranking(products, release_id, learned=True, amount_cause=amount_cause)
+
+    def _weight(self, command: RankCommand) -> float:
+        """How much amounts count: not at all in a search, whose scores are no log-odds."""
+        if command.candidates.query_scores is not None:
+            return 0.0
+        if command.revenue_weight is not None:
+            return command.revenue_weight
+        return self._revenue_weights.get(command.placement, 0.0)
+
+
+def _by_revenue(scored: Scored, foretold: Doubles | None, weight: float) -> tuple[Scored, str]:
+    """The scores by revenue, and why amounts are not the ranker's; as they are where amounts do not count."""
+    if weight == 0.0:
+        return scored, ""
+    amounts = revenue.amounts_of(scored.columns.candidates, foretold)
+    return revenue.weighted(scored, amounts, weight), amounts.cause
 
 
 def _order(command: RankCommand, scored: Scored, shown: Longs) -> list[int]:

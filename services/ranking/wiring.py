@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from mercato.ranking.v1 import ranking_service_pb2, ranking_service_pb2_grpc
 
 from services.ranking.adapters.trainer import ReleaseLoader
+from services.ranking.domain import Placement
 from services.ranking.learned import Learned
 from services.ranking.ports import RankingRelease
 from services.ranking.rank import Rank
@@ -31,7 +32,8 @@ async def build(settings: RankingSettings) -> AsyncIterator[ServiceParts]:
         graphs = TritonGraphs(quick, loading=patient)
         loader = ReleaseLoader(graphs)
         releases: ReleaseFollower[RankingRelease] = ReleaseFollower(channel, loader.load, loader.drop)
-        rank = Rank(releases, Learned(graphs))
+        weights = {Placement[name.upper()]: weight for name, weight in settings.revenue_weights.items()}
+        rank = Rank(releases, Learned(graphs), weights)
         yield ServiceParts(
             name="ranking",
             servicers=(

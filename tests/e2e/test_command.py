@@ -51,6 +51,8 @@ async def test_every_verb(running: Running, shop: Shop, tmp_path: Path) -> None:
     assert len(json.loads(out)["results"]) == 3
     for arguments in (
         ("recommend", "--user", "user-1", "--new", "--explain"),
+        ("recommend", "--user", "user-1", "--objective", "revenue"),
+        ("recommend", "--user", "user-1", "--objective", "0.5"),
         ("similar", "--product", "dairy-0"),
         ("search", "bread"),
         ("ask", "How many days do I have to return a product?"),

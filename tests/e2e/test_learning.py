@@ -73,6 +73,12 @@ async def test_a_shop_learns_and_serves_what_it_learnt(shop: Shop) -> None:
     groups = {part.feature for result in found.results for part in result.contributions}
     assert groups & {"buy again", "bought together", "interest", "popularity", "behaviour"}
 
+    # Amounts were learnt too: an order by expected revenue needs nothing to stand in for them.
+    assert "revenue@10" in {metric.name for metric in release.metrics}
+    earning = await shop.recommend("user-1", page_size=20, explain=True, revenue_weight=1.0)
+    assert not earning.missing_stages
+    assert any(part.feature == "amount" for result in earning.results for part in result.contributions)
+
     # A product that nobody has bought has a vector of the behaviour model within seconds.
     fresh = product_pb2.Product(
         product_id="bakery-new", title="Wholemeal bread", brand="Maker 1", category_path=["Grocery", "Bakery"]

@@ -26,6 +26,7 @@ from services.cli.output import console, show_json, table
 from services.cli.settings import settings_of
 
 HISTORY_SHOWN = 10
+OBJECTIVES = {"purchase": 0.0, "revenue": 1.0}
 
 
 class PlacementName(StrEnum):
@@ -54,6 +55,9 @@ def recommend(
     product: Annotated[str, typer.Option(help="The product on screen.")] = "",
     cart: Annotated[list[str] | None, typer.Option(help="A product in the cart; may be repeated.")] = None,
     explain: Annotated[bool, typer.Option(help="Show how the scores came about.")] = False,
+    objective: Annotated[
+        str, typer.Option(help="purchase, revenue, or a weight of revenue from 0 to 1; default: the placement's own.")
+    ] = "",
     size: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many.")] = 10,
 ) -> None:
     """Recommend products to one person, beside what they bought lately."""
@@ -66,6 +70,8 @@ def recommend(
         exclude_purchased=new,
         explain=explain,
     )
+    if objective:
+        request.revenue_weight = revenue_weight_of(objective)
     if product or cart:
         request.context.product_id = product
         request.context.cart_product_ids.extend(cart or ())
@@ -85,6 +91,21 @@ def recommend(
             out.print(f"release {answer.release_id}", style="dim", markup=False)
 
     with_gateway(settings, work)
+
+
+def revenue_weight_of(objective: str) -> float:
+    """The weight that an objective names. Raises BadParameter."""
+    if objective in OBJECTIVES:
+        return OBJECTIVES[objective]
+    try:
+        weight = float(objective)
+    except ValueError:
+        weight = -1.0
+    if not 0.0 <= weight <= 1.0:
+        raise typer.BadParameter(
+            f"{objective!r} must be purchase, revenue or a number from 0 to 1", param_hint="--objective"
+        )
+    return weight
 
 
 def similar(

@@ -51,18 +51,19 @@ def _ranker(content: bytes, description: dict[str, Any]) -> LearnedRanker:
         if name in places:
             groups.setdefault(group, []).append(places[name])
     weights = np.array(description["weights"], dtype=np.float64)
-    graph = Graph(
-        "ranker",
-        content,
-        (Tensor("features", "FP32", (-1, len(names))),),
-        (Tensor("scores", "FP32", (-1, len(weights))),),
-    )
+    amounts = bool(description.get("amounts", False))  # rankers of earlier versions foretell none
+    outputs = [Tensor("scores", "FP32", (-1, len(weights)))]
+    if amounts:
+        outputs.append(Tensor("amounts", "FP32", (-1, 1)))
+    graph = Graph("ranker", content, (Tensor("features", "FP32", (-1, len(names))),), tuple(outputs))
     return LearnedRanker(
         graph=graph,
         features=names,
         baseline=np.array(description["baseline"], dtype=np.float32),
         groups={group: tuple(members) for group, members in groups.items()},
         weights=weights,
+        purchase=description["tasks"].index("purchase"),
+        foretells_amounts=amounts,
     )
 
 

@@ -101,6 +101,27 @@ async def test_columns_that_do_not_fit_are_named(
     assert (reason_of(raised.value), fields_of(raised.value)) == (Reason.INVALID_REQUEST, [field])
 
 
+async def test_revenue_counts_as_much_as_is_asked_and_the_answer_says_by_what(stub: RankingServiceStub) -> None:
+    priced = request(profile=person("x"), revenue_weight=1.0)
+    nothing = await stub.Rank(priced)
+    assert [item.product_id for item in nothing.products] == ["b", "c", "a"]
+    assert "no price is known" in nothing.amount_fallback_cause
+    priced.candidates.prices.extend([900.0, 1.0, 1.0])
+    by_price = await stub.Rank(priced)
+    assert [item.product_id for item in by_price.products] == ["a", "b", "c"]
+    assert "price stands in" in by_price.amount_fallback_cause
+    priced.ClearField("revenue_weight")
+    plain = await stub.Rank(priced)
+    assert ([item.product_id for item in plain.products], plain.amount_fallback_cause) == (["b", "c", "a"], "")
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.1, float("nan")])
+async def test_a_weight_is_a_share(stub: RankingServiceStub, weight: float) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await stub.Rank(request(revenue_weight=weight))
+    assert set(fields_of(raised.value)) == {"revenue_weight"}
+
+
 @pytest.mark.parametrize("limit", [0, 501])
 async def test_limits_stand_in_the_contract(stub: RankingServiceStub, limit: int) -> None:
     bad = request()

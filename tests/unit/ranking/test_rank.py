@@ -320,3 +320,94 @@ async def test_a_ranker_that_failed_is_left_alone_for_a_moment() -> None:
 def test_a_release_that_is_not_held_is_not_replaced_by_another() -> None:
     found = ranking(statistics(), RANKER, release_id="r2")
     assert (found.release_id, found.learned) == ("", False)
+
+
+class Spender(Runner):
+    """Also foretells amounts: the later the candidate, the less is spent on it."""
+
+    async def run(self, graph: Graph, inputs: Mapping[str, Matrix]) -> list[Matrix]:
+        scores = await super().run(graph, inputs)
+        return [*scores, np.geomspace(1000.0, 1.0, len(inputs["features"]), dtype=np.float32)[:, None]]
+
+
+FORETELLING = replace(RANKER, foretells_amounts=True)
+
+
+def ids(found: Ranking) -> list[str]:
+    return [item.product_id for item in found.products]
+
+
+def test_amounts_change_nothing_unless_they_are_asked_for() -> None:
+    plain, foretelling = ranking(statistics(), RANKER), ranking(statistics(), FORETELLING, Spender())
+    weightless = ranking(statistics(), FORETELLING, Spender(), revenue_weight=0.0)
+    for one in (foretelling, weightless):
+        assert one.products == plain.products
+        assert one.amount_cause == ""
+
+
+def test_expected_revenue_is_probability_times_amount() -> None:
+    found = ranking(statistics(), FORETELLING, Spender(), revenue_weight=1.0, explain=True)
+    assert (found.learned, found.amount_cause) == (True, "")
+    chances = {item.product_id: item.score for item in ranking(statistics(), RANKER).products}
+    amounts = dict(zip([f"p{n}" for n in range(6)], np.geomspace(1000.0, 1.0, 6), strict=True))
+    for item in found.products:
+        chance = 1.0 / (1.0 + math.exp(-chances[item.product_id]))
+        assert math.exp(item.score) == pytest.approx(chance * amounts[item.product_id], rel=1e-4)
+        spent = next(part for part in item.contributions if part.feature == "amount")
+        assert spent.value == pytest.approx(amounts[item.product_id], rel=1e-4)
+    assert ids(found) != ids(ranking(statistics(), RANKER))
+    half = ranking(statistics(), FORETELLING, Spender(), revenue_weight=0.5)
+    whole = {item.product_id: item.score for item in found.products}
+    for item in half.products:
+        halved = 0.5 * math.log(amounts[item.product_id])
+        assert item.score == pytest.approx(whole[item.product_id] - halved, rel=1e-4)
+
+
+def test_clicks_and_carts_earn_nothing() -> None:
+    """Their share in the score goes as the weight of revenue comes."""
+    both = replace(FORETELLING, weights=np.array([1.0, 0.2]))
+    np.testing.assert_array_equal(both.weights_for(0.0), both.weights)
+    np.testing.assert_allclose(both.weights_for(1.0), [1.0, 0.0])
+    np.testing.assert_allclose(replace(both, purchase=1).weights_for(0.5), [0.5, 0.6])
+
+
+PRICES = np.array([50.0, 0.0, 1.0, 1.0, 1.0, 2.0])
+
+
+@pytest.mark.parametrize("failing", [False, True], ids=["no head", "no Triton"])
+def test_the_price_stands_in_where_no_amounts_are_foretold(failing: bool) -> None:
+    runner = Runner()
+    runner.failing = failing
+    priced = candidates(prices=PRICES)
+    found = ranking(statistics(), RANKER, runner, revenue_weight=1.0, candidates=priced)
+    assert (found.learned, bool(found.fallback_cause)) == (not failing, failing)
+    assert "price stands in" in found.amount_cause
+    plain = ranking(statistics(), None if failing else RANKER, candidates=priced)
+    chances = {item.product_id: 1.0 / (1.0 + math.exp(-item.score)) for item in plain.products}
+    prices = dict(zip([f"p{n}" for n in range(6)], np.where(PRICES > 0, PRICES, 1.0), strict=True))  # the median: 1
+    for item in found.products:
+        assert math.exp(item.score) == pytest.approx(chances[item.product_id] * prices[item.product_id], rel=1e-4)
+
+
+@pytest.mark.parametrize("prices", [None, np.zeros(6)], ids=["none", "unknown"])
+def test_without_any_price_the_order_is_by_probability(prices: np.ndarray | None) -> None:
+    found = ranking(statistics(), revenue_weight=1.0, candidates=candidates(prices=prices))
+    assert ids(found) == ids(ranking(statistics()))
+    assert "no price is known" in found.amount_cause
+
+
+def test_a_search_does_not_sell() -> None:
+    searched = candidates(query_scores=np.linspace(1.0, 0.0, 6), prices=PRICES)
+    found = ranking(statistics(), FORETELLING, Spender(), candidates=searched, revenue_weight=1.0)
+    assert found.products == ranking(statistics(), candidates=searched).products
+    assert found.amount_cause == ""
+
+
+def test_a_placement_has_a_weight_of_its_own() -> None:
+    use = Rank(Fixed(statistics(), FORETELLING), Learned(Spender()), {Placement.CART: 1.0})
+    by_place = {
+        place: ids(asyncio.run(use("default", command(placement=place, diversity=0.0))))
+        for place in (Placement.HOME, Placement.CART)
+    }
+    asked = ids(asyncio.run(use("default", command(placement=Placement.CART, diversity=0.0, revenue_weight=0.0))))
+    assert by_place[Placement.HOME] == asked != by_place[Placement.CART]

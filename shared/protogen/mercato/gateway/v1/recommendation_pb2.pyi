@@ -203,6 +203,8 @@ class _StageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Stage.ValueType
     """The user's vector from what they did last."""
     STAGE_LEARNED_RANKER: _Stage.ValueType  # 9
     """The learned ranker; the blend orders instead."""
+    STAGE_EXPECTED_AMOUNT: _Stage.ValueType  # 10
+    """What a person is expected to spend; the price stands in, or, where none is known, nothing does."""
 
 class Stage(_Stage, metaclass=_StageEnumTypeWrapper):
     """Is a stage of a pipeline."""
@@ -227,6 +229,8 @@ STAGE_BEHAVIOUR: Stage.ValueType  # 8
 """The user's vector from what they did last."""
 STAGE_LEARNED_RANKER: Stage.ValueType  # 9
 """The learned ranker; the blend orders instead."""
+STAGE_EXPECTED_AMOUNT: Stage.ValueType  # 10
+"""What a person is expected to spend; the price stands in, or, where none is known, nothing does."""
 Global___Stage: _TypeAlias = Stage  # noqa: Y015
 
 @_typing.final

@@ -72,6 +72,7 @@ class RecommendRequest(_message.Message):
     EXCLUDE_PURCHASED_FIELD_NUMBER: _builtins.int
     DIVERSITY_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
+    REVENUE_WEIGHT_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The customer's account; at most 128 characters. Empty, with an empty `visitor_id`: an unknown person."""
     visitor_id: _builtins.str
@@ -86,6 +87,11 @@ class RecommendRequest(_message.Message):
     """How much variety, from 0 (by score alone) to 1. Default: the placement's own."""
     explain: _builtins.bool
     """Whether each product carries the contributions of its score. Default: false."""
+    revenue_weight: _builtins.float
+    """How much the amount that a person spends counts: 0 orders by the probability of a purchase, 1 by expected revenue, which is probability × amount; in
+    between by probability × amount to the power of the weight. Default: the placement's own, which the operator sets; 0 where nobody did. Where the
+    release foretells no amounts the price stands in, and `missing_stages` names STAGE_EXPECTED_AMOUNT.
+    """
     @_builtins.property
     def context(self) -> _recommendation_pb2.RequestContext:
         """Where the person is."""
@@ -106,14 +112,20 @@ class RecommendRequest(_message.Message):
         exclude_purchased: _builtins.bool = ...,
         diversity: _builtins.float | None = ...,
         explain: _builtins.bool = ...,
+        revenue_weight: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "context", b"context", "diversity", b"diversity", "filter", b"filter"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_revenue_weight", b"_revenue_weight", "context", b"context", "diversity", b"diversity", "filter", b"filter", "revenue_weight", b"revenue_weight"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "context", b"context", "diversity", b"diversity", "exclude_purchased", b"exclude_purchased", "explain", b"explain", "filter", b"filter", "page_size", b"page_size", "placement", b"placement", "user_id", b"user_id", "visitor_id", b"visitor_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_revenue_weight", b"_revenue_weight", "context", b"context", "diversity", b"diversity", "exclude_purchased", b"exclude_purchased", "explain", b"explain", "filter", b"filter", "page_size", b"page_size", "placement", b"placement", "revenue_weight", b"revenue_weight", "user_id", b"user_id", "visitor_id", b"visitor_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__diversity: _TypeAlias = _typing.Literal["diversity"]  # noqa: Y015
     _WhichOneofArgType__diversity: _TypeAlias = _typing.Literal["_diversity", b"_diversity"]  # noqa: Y015
+    _WhichOneofReturnType__revenue_weight: _TypeAlias = _typing.Literal["revenue_weight"]  # noqa: Y015
+    _WhichOneofArgType__revenue_weight: _TypeAlias = _typing.Literal["_revenue_weight", b"_revenue_weight"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__diversity) -> _WhichOneofReturnType__diversity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__revenue_weight) -> _WhichOneofReturnType__revenue_weight | None: ...
 
 Global___RecommendRequest: _TypeAlias = RecommendRequest  # noqa: Y015
 

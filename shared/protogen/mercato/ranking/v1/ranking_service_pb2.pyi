@@ -67,6 +67,7 @@ class RankRequest(_message.Message):
     EXCLUDE_PURCHASED_FIELD_NUMBER: _builtins.int
     QUERY_SCORES_FIELD_NUMBER: _builtins.int
     RELEASE_ID_FIELD_NUMBER: _builtins.int
+    REVENUE_WEIGHT_FIELD_NUMBER: _builtins.int
     placement: _recommendation_service_pb2.Placement.ValueType
     """Where the list will stand."""
     limit: _builtins.int
@@ -79,6 +80,11 @@ class RankRequest(_message.Message):
     """Whether products bought before are left out."""
     release_id: _builtins.str
     """The release to use. Empty: the current one. One that is not loaded: none."""
+    revenue_weight: _builtins.float
+    """How much the amount that a person spends counts: 0 orders by the probability of a purchase, 1 by expected revenue, which is probability × amount; in
+    between by probability × amount to the power of the weight. Unset: the placement's own, which the operator sets; 0 where nobody did. In a search
+    it has no effect.
+    """
     @_builtins.property
     def profile(self) -> _profile_features_pb2.ProfileFeatures:
         """The person. Unset: not known."""
@@ -123,14 +129,20 @@ class RankRequest(_message.Message):
         exclude_purchased: _builtins.bool = ...,
         query_scores: _abc.Iterable[_builtins.float] | None = ...,
         release_id: _builtins.str = ...,
+        revenue_weight: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "candidates", b"candidates", "context", b"context", "diversity", b"diversity", "profile", b"profile", "rank_time", b"rank_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_revenue_weight", b"_revenue_weight", "candidates", b"candidates", "context", b"context", "diversity", b"diversity", "profile", b"profile", "rank_time", b"rank_time", "revenue_weight", b"revenue_weight"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "candidates", b"candidates", "context", b"context", "diversity", b"diversity", "exclude_purchased", b"exclude_purchased", "excluded_product_ids", b"excluded_product_ids", "explain", b"explain", "limit", b"limit", "placement", b"placement", "profile", b"profile", "query_scores", b"query_scores", "rank_time", b"rank_time", "release_id", b"release_id", "seed_product_ids", b"seed_product_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_revenue_weight", b"_revenue_weight", "candidates", b"candidates", "context", b"context", "diversity", b"diversity", "exclude_purchased", b"exclude_purchased", "excluded_product_ids", b"excluded_product_ids", "explain", b"explain", "limit", b"limit", "placement", b"placement", "profile", b"profile", "query_scores", b"query_scores", "rank_time", b"rank_time", "release_id", b"release_id", "revenue_weight", b"revenue_weight", "seed_product_ids", b"seed_product_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__diversity: _TypeAlias = _typing.Literal["diversity"]  # noqa: Y015
     _WhichOneofArgType__diversity: _TypeAlias = _typing.Literal["_diversity", b"_diversity"]  # noqa: Y015
+    _WhichOneofReturnType__revenue_weight: _TypeAlias = _typing.Literal["revenue_weight"]  # noqa: Y015
+    _WhichOneofArgType__revenue_weight: _TypeAlias = _typing.Literal["_revenue_weight", b"_revenue_weight"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__diversity) -> _WhichOneofReturnType__diversity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__revenue_weight) -> _WhichOneofReturnType__revenue_weight | None: ...
 
 Global___RankRequest: _TypeAlias = RankRequest  # noqa: Y015
 
@@ -144,12 +156,15 @@ class RankResponse(_message.Message):
     RELEASE_ID_FIELD_NUMBER: _builtins.int
     ORDERER_FIELD_NUMBER: _builtins.int
     FALLBACK_CAUSE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FALLBACK_CAUSE_FIELD_NUMBER: _builtins.int
     release_id: _builtins.str
     """The release whose statistics were used. Empty: none."""
     orderer: Global___Orderer.ValueType
     """What ordered them."""
     fallback_cause: _builtins.str
     """Why the learned ranker of the release did not order them, for people. Empty: it did, or there is none."""
+    amount_fallback_cause: _builtins.str
+    """Why something else than the ranker's expected amount stood for what a person spends, for people. Empty: nothing did, or amounts did not count."""
     @_builtins.property
     def products(self) -> _containers.RepeatedCompositeFieldContainer[Global___RankedCandidate]:
         """Products, best first."""
@@ -161,10 +176,11 @@ class RankResponse(_message.Message):
         release_id: _builtins.str = ...,
         orderer: Global___Orderer.ValueType = ...,
         fallback_cause: _builtins.str = ...,
+        amount_fallback_cause: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fallback_cause", b"fallback_cause", "orderer", b"orderer", "products", b"products", "release_id", b"release_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_fallback_cause", b"amount_fallback_cause", "fallback_cause", b"fallback_cause", "orderer", b"orderer", "products", b"products", "release_id", b"release_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -184,7 +200,7 @@ class RankedCandidate(_message.Message):
     product_id: _builtins.str
     """The product."""
     score: _builtins.float
-    """Score before diversity."""
+    """Score before diversity: log-odds, or, where amounts count, the logarithm of probability × amount to the power of the weight."""
     channel: _recommendation_pb2.Channel.ValueType
     """The channel with the most weight."""
     @_builtins.property
