@@ -102,6 +102,22 @@ def hits(lists_UK: npt.ArrayLike, truth: Truth) -> Doubles:
     return found_UK.astype(np.float64)
 
 
+def gains(lists_UK: npt.ArrayLike, truth: Truth, gains_N: npt.ArrayLike) -> Doubles:
+    """The gain of the product at that place, 0 where it is not relevant `[U, K]`; `gains_N` as `truth.items`.
+
+    >>> gains([[4, 2], [3, -1]], Truth.of_lists([[2], [1, 3]]), [0.5, 7.0, 9.0]).tolist()
+    [[0.0, 0.5], [9.0, 0.0]]
+    """
+    listed_UK, values = np.asarray(lists_UK, np.int64), np.asarray(gains_N, np.float64)
+    if values.shape != truth.items.shape:
+        raise ValueError(f"gains has shape {values.shape}: must be {truth.items.shape}, as the items of the truth")
+    found_UK = hits(listed_UK, truth)
+    width = int(max(listed_UK.max(initial=0), truth.items.max(initial=0))) + 1
+    wanted = truth.users * width + truth.items
+    places = np.searchsorted(wanted, np.arange(len(truth))[:, None] * width + listed_UK)
+    return np.asarray(found_UK * np.append(values, 0.0)[places], np.float64)
+
+
 def ndcg(hits_UK: npt.ArrayLike, relevant_U: npt.ArrayLike, k: int) -> Doubles:
     """Normalised discounted cumulative gain (Järvelin & Kekäläinen 2002), by user `[U]`.
 

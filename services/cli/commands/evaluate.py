@@ -8,6 +8,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -122,7 +123,8 @@ async def _evaluate(folder: Path, households: int, out: Console) -> Results:
             await _learn(gateway, split.users[users[0]], out)
             for mode in MODES:
                 asked = _users(split, users, mode)
-                lists[mode]["learned"] = await _ask(served.recommended, "learned", asked, out, only_new=mode == "new")
+                for name, ask in (("learned", served.recommended), ("learned, by revenue", _by_revenue(served))):
+                    lists[mode][name] = await _ask(ask, name, asked, out, only_new=mode == "new")
             return _measured(lists, split, users)
     finally:
         await suite.__aexit__(None, None, None)
@@ -179,9 +181,14 @@ async def _lists(
         ("item-to-item", served.item_to_item),
         ("content", served.content),
         ("blend", served.recommended),
+        ("blend, by price", _by_revenue(served)),
     ):
         lists[name] = await _ask(ask, name, users, out, only_new=only_new)
     return lists
+
+
+def _by_revenue(served: Served) -> Ask:
+    return partial(served.recommended, revenue_weight=1.0)
 
 
 async def _ask(ask: Ask, name: str, users: Sequence[int], out: Console, *, only_new: bool) -> Lists:

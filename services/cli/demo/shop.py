@@ -143,7 +143,10 @@ def iter_purchases(shop: Shop) -> Iterator[UserEvent]:
             event_type=USER_EVENT_TYPE_PURCHASE,
             event_time=Timestamp(seconds=int(seconds[start])),
             user_id=f"household-{households[start]}",
-            products=[EventProduct(product_id=ids[at], quantity=units[at]) for at in range(start, end)],
+            products=[
+                EventProduct(product_id=ids[at], quantity=units[at], unit_price=amount(float(paid[at]) / units[at]))
+                for at in range(start, end)
+            ],
             purchase=PurchaseDetails(transaction_id=basket, revenue=amount(float(paid[start:end].sum()))),
             device=DEVICE_TYPE_STORE,
         )

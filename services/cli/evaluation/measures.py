@@ -25,6 +25,8 @@ class Background:
     users: Longs
     """Numbers of the test households `[U]`."""
     truth: Truth
+    paid: Doubles
+    """For each entry of the truth, dollars."""
     users_by_slice: Mapping[str, Mask]
     products_by_slice: Mapping[str, Mask]
     categories: Longs
@@ -55,6 +57,10 @@ class Background:
         return cls(
             users=users,
             truth=relevant,
+            paid=np.concatenate(
+                [np.empty(0)]
+                + [split.paid[user][np.searchsorted(split.truth[user], truth[user])] for user in users.tolist()]
+            ),
             users_by_slice=user_slices(split.baskets[users], SLICES),
             products_by_slice={
                 "new products": new_products(ages, SLICES),
@@ -94,6 +100,7 @@ def measure(lists: Mapping[int, Sequence[int]], background: Background) -> Measu
         f"map@{HEAD}": ranking.average_precision(hits, relevant, HEAD),
         f"mrr@{HEAD}": ranking.reciprocal_rank(hits, relevant, HEAD),
         f"hit_rate@{HEAD}": ranking.hit_rate(hits, relevant, HEAD),
+        f"revenue@{HEAD}": ranking.gains(head, background.truth, background.paid).sum(axis=1),
         "novelty_bits": beyond_accuracy.novelty(head, bits),
         "diversity": beyond_accuracy.category_diversity(head, background.categories),
         "miscalibration_bits": beyond_accuracy.miscalibration(head, background.history, background.categories),

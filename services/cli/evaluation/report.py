@@ -21,6 +21,7 @@ SHORT = {
 """Heads of columns, where the name of the measure is long."""
 GLOSSARY = (
     ("ndcg, recall, map, mrr, hit@k", "accuracy of the first k: higher is better; mrr: 1 / rank of the first hit"),
+    ("revenue@k", "dollars paid in the test weeks for those of the first k that were bought"),
     ("novelty", "mean of -log2(share of households that bought the product before), in bits: higher is less obvious"),
     ("diversity", "share of pairs of the list that come from different departments"),
     ("miscal.", "divergence of the list's departments from the household's own mix, in bits: 0 is the same mix"),

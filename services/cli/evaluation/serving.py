@@ -21,6 +21,7 @@ from services.cli.output import Meter
 
 IN_FLIGHT = 6
 CONTENT_SEEDS, LONGEST_SEEDS = 8, 2000
+DISPENSABLE = (recommendation_pb2.STAGE_VECTOR_INDEX, recommendation_pb2.STAGE_EXPECTED_AMOUNT)
 Lists = dict[int, list[int]]
 
 
@@ -33,17 +34,22 @@ class Served:
         self._split = split
         self._numbers = {item: number for number, item in enumerate(split.items)}
 
-    async def recommended(self, users: Sequence[int], meter: Meter, *, only_new: bool) -> Lists:
-        """`Recommend` for every user. Raises CliError when a stage was missing: then it is not what serves."""
+    async def recommended(
+        self, users: Sequence[int], meter: Meter, *, only_new: bool, revenue_weight: float | None = None
+    ) -> Lists:
+        """`Recommend` for every user. Raises CliError when a stage was missing: then it is not what serves.
+
+        An order by revenue may have prices in the place of amounts that are foretold: that is what the blend serves.
+        """
 
         async def ask(user: int) -> list[int]:
             request = recommendation_service_pb2.RecommendRequest(
                 user_id=self._split.users[user], page_size=DEPTH, exclude_purchased=only_new
             )
+            if revenue_weight is not None:
+                request.revenue_weight = revenue_weight
             response = await self._gateway.call(self._gateway.recommendations.Recommend, request)
-            needed = [
-                stage for stage in response.missing_stages if stage.stage != recommendation_pb2.STAGE_VECTOR_INDEX
-            ]
+            needed = [stage for stage in response.missing_stages if stage.stage not in DISPENSABLE]
             if needed:
                 raise CliError(f"stages were missing: {[stage.cause for stage in needed]}; is the machine overloaded?")
             return [self._numbers[result.product.product_id] for result in response.results]

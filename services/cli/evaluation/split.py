@@ -37,6 +37,8 @@ class Split:
     """Days before the cut, by row."""
     truth: Mapping[int, Any]
     """Products bought in the test weeks, by user; users without any are absent."""
+    paid: Mapping[int, Any]
+    """What was paid for each of the products of the truth in the test weeks, in its order, dollars, by user."""
     seen: Mapping[int, Any]
     """Products bought before, by user."""
     departments: Any
@@ -73,6 +75,7 @@ def cut(lines: Any, products: Any, now: datetime) -> Split:
     user_rows = np.searchsorted(households, train["household_id"].to_numpy())
     item_rows = train["product_id"].map(item_number).to_numpy()
     test_users = np.searchsorted(households, test["household_id"].to_numpy())
+    test_items = test["product_id"].map(item_number).to_numpy()
     return Split(
         shop=loaded,
         items=tuple(str(item) for item in kept),
@@ -80,17 +83,20 @@ def cut(lines: Any, products: Any, now: datetime) -> Split:
         user_rows=user_rows,
         item_rows=item_rows,
         ages_days=ages,
-        truth=_by_user(test_users, test["product_id"].map(item_number).to_numpy()),
+        truth=_by_user(test_users, test_items),
+        paid=_by_user(test_users, test_items, test["sales_value"].to_numpy()),
         seen=_by_user(user_rows, item_rows),
         departments=products.set_index("product_id")["department"].reindex(kept).fillna("").to_numpy().astype(str),
         baskets=baskets.loc[households].to_numpy(),
     )
 
 
-def _by_user(users: Any, items: Any) -> dict[int, Any]:
-    pairs = np.unique(np.stack([users, items]), axis=1)
+def _by_user(users: Any, items: Any, values: Any = None) -> dict[int, Any]:
+    """Items of each user, ascending; or the sums of their values, in the same order."""
+    pairs, places = np.unique(np.stack([users, items]), axis=1, return_inverse=True)
+    found = pairs[1] if values is None else np.bincount(places.ravel(), values, pairs.shape[1])
     if not pairs.size:
         return {}
     starts = np.flatnonzero(np.concatenate([[True], pairs[0][1:] != pairs[0][:-1]])).tolist()
     ends = [*starts[1:], pairs.shape[1]]
-    return {int(pairs[0][start]): pairs[1][start:end] for start, end in zip(starts, ends, strict=True)}
+    return {int(pairs[0][start]): found[start:end] for start, end in zip(starts, ends, strict=True)}

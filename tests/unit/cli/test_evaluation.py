@@ -60,6 +60,10 @@ def test_the_split_looks_only_back() -> None:
     assert len(split.truth[0]) == 10
     assert split.baskets.tolist() == [48, 47], "the second household shops later than the cut in the week of the cut"
     assert [split.departments[split.items.index(item)] for item in ("0", "4")] == ["department 0", "department 1"]
+    assert [len(split.paid[user]) for user in (0, 1)] == [len(split.truth[user]) for user in (0, 1)]
+    assert set(split.paid[0].tolist()) == {8.0}, "four weeks at two dollars"
+    prices = {line.unit_price.units for event in shop.iter_purchases(split.shop) for line in event.products}
+    assert prices == {2}
     last = max(event.event_time.seconds for event in shop.iter_purchases(split.shop))
     assert last < now.timestamp()
     assert now.timestamp() - last < 8 * 86_400
@@ -80,6 +84,7 @@ def test_a_perfect_list_scores_one() -> None:
     measured = measure(perfect, Background.of(split, split.truth))
     for name in ("ndcg@10", "recall@20", "map@10", "mrr@10", "hit_rate@10"):
         assert measured.by_user[name].tolist() == pytest.approx([1.0, 1.0]), name
+    assert measured.by_user["revenue@10"].tolist() == [8.0 * 10, split.paid[1].sum()]
     assert measured.by_user["miscalibration_bits"].tolist() == pytest.approx([0.0, 0.0], abs=0.01)
     assert measured.coverage == 1.0
 
