@@ -42,7 +42,7 @@ class Setup:
 def _hybrid(setup: Setup) -> Recommender:
     """The mix for shops where people come back for the same, or for sequences where what follows counts."""
     names = BASKET_PARTS if setup.horizon_days is not None else SEQUENCE_PARTS
-    lacking = {"affinity": not setup.described, "content": not setup.texts}
+    lacking = {"affinity": not setup.described, "content": not setup.texts, "content-knn": not setup.texts}
     parts = [CLASSICAL[name](setup) for name in names if not lacking.get(name, False)]
     return Hybrid("hybrid", parts, HybridConfig(horizon_days=setup.horizon_days, seed=setup.seed))
 
@@ -70,7 +70,7 @@ BASKET_PARTS: Final = (
     "item-knn-bm25",
     "markov",
 )
-SEQUENCE_PARTS: Final = ("popularity", "markov", "item-knn-cosine", "ease", "als", "content")
+SEQUENCE_PARTS: Final = ("popularity", "markov", "item-knn-cosine", "ease", "als", "content", "content-knn")
 COLD_PARTS: Final = ("content", "content-knn", "affinity")
 
 CLASSICAL: Final[Mapping[str, Callable[[Setup], Recommender]]] = {
