@@ -18,7 +18,6 @@ from services.retrieval.domain.candidates import (
     Seeds,
     bought_together,
     buy_again,
-    by_behaviour,
     from_order,
     merge,
     popular_in_categories,
@@ -30,6 +29,7 @@ from services.retrieval.domain.release import ReleaseLists, score_neighbours
 from services.retrieval.domain.shelf import Shelf
 from services.retrieval.domain.table import ProductTable
 from services.retrieval.domain.vectors import weighted_mean
+from services.retrieval.expected_next import ExpectedNext, Found, Person, person_of
 from services.retrieval.indexes import Indexes
 from services.retrieval.nearest import CHANNEL_FAILURES, CHANNEL_SECONDS, CHANNEL_SIZE, Nearest, limited
 from services.retrieval.ports import Releases
@@ -40,6 +40,8 @@ Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
 LEARNT = frozenset({Channel.BOUGHT_TOGETHER, Channel.BEHAVIOUR, Channel.TRENDING, Channel.POPULAR_IN_CATEGORY})
 """Channels that need a release; without one, POPULAR brings the newest."""
+VECTOR_CHANNELS = frozenset({Channel.SIMILAR_TO_RECENT, Channel.BEHAVIOUR})
+"""Channels that may have to ask Milvus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +80,26 @@ class FoundCandidates:
     neighbour_seeds: npt.NDArray[np.int32]
     content_scores: Floats
     behaviour_scores: Floats
-    """Empty when there is no user vector."""
+    """Empty when they are not known."""
     failed: list[FailedChannel] = field(default_factory=list)
     release_id: str = ""
 
 
 class FindCandidates:
-    """One request: the vector channel runs while the others are answered from memory."""
+    """One request: the vector channels run while the others are answered from memory."""
 
-    def __init__(self, indexes: Indexes, releases: Releases, nearest: Nearest, policy: CandidatePolicy) -> None:
+    def __init__(
+        self,
+        indexes: Indexes,
+        releases: Releases,
+        nearest: Nearest,
+        expected: ExpectedNext,
+        policy: CandidatePolicy,
+    ) -> None:
         self._indexes = indexes
         self._releases = releases
         self._nearest = nearest
+        self._expected = expected
         self._policy = policy
 
     async def __call__(self, tenant: str, request: CandidateRequest) -> FoundCandidates:
@@ -98,34 +108,60 @@ class FindCandidates:
         lists = self._releases.of(tenant, request.release_id)
         if index is None:
             return _nothing(lists)
-        search = _Search(index, lists, index.shelf(lists, self._policy.new_days), request)
-        content = asyncio.create_task(self._content(search)) if search.wants(Channel.SIMILAR_TO_RECENT) else None
+        shelf = index.shelf(lists, self._policy.new_days)
+        person = person_of(tenant, index, shelf, request.user_vector)
+        search = _Search(index, lists, shelf, request, person)
+        channels = {Channel.SIMILAR_TO_RECENT: self._content, Channel.BEHAVIOUR: self._behaviour}
+        asked = [asyncio.create_task(ask(search)) for channel, ask in channels.items() if search.wants(channel)]
         try:
-            if content is not None:
-                await asyncio.sleep(0)  # sends the question to Milvus before this thread is busy
+            if asked:
+                await asyncio.sleep(0)  # sends the questions to Milvus before this thread is busy
             search.answer_from_memory()
+            await asyncio.gather(*asked)
         except BaseException:
-            if content is not None:
-                content.cancel()
+            for task in asked:
+                task.cancel()
             raise
-        mean = await content if content is not None else None
-        return search.result(mean)
+        candidates = search.merged()
+        return search.result(candidates, await self._behaviour_scores(search, candidates.rows))
 
-    async def _content(self, search: _Search) -> Vector | None:
-        """Runs the channel; returns the mean vector of the content seeds. Notes a failure."""
+    async def _content(self, search: _Search) -> None:
+        """Runs the channel. Notes a failure."""
         channel = Channel.SIMILAR_TO_RECENT
         try:
-            return await limited(channel, self._policy.content_seconds, self._similar(search))
+            await limited(channel, self._policy.content_seconds, self._similar(search))
         except MercatoError as error:
             search.fail(channel, str(error))
             if isinstance(error, Unavailable):
                 self._indexes.doubt()
-            return search.mean
 
-    async def _similar(self, search: _Search) -> Vector | None:
+    async def _behaviour(self, search: _Search) -> None:
+        """Runs the channel, which brings nothing without a person's vector. Notes a failure."""
+        if search.person is None:
+            return
+        try:
+            found = await self._expected.find(search.person, search.allowed, search.request.channel_size)
+        except MercatoError as error:
+            search.fail(Channel.BEHAVIOUR, str(error))
+            return
+        search.bring(Channel.BEHAVIOUR, found[0])
+        search.expected = found
+
+    async def _behaviour_scores(self, search: _Search, rows: Rows) -> Floats:
+        """Inner products of all candidates; empty when they are not known. Notes a failure."""
+        if search.person is None or search.failed(Channel.BEHAVIOUR):
+            return np.empty(0, np.float32)
+        try:
+            return await self._expected.scores(search.person, rows, search.expected)
+        except MercatoError as error:
+            if search.wants(Channel.BEHAVIOUR):
+                search.fail(Channel.BEHAVIOUR, str(error))
+            return np.empty(0, np.float32)
+
+    async def _similar(self, search: _Search) -> None:
         rows, weights = search.content_seeds()
         if not len(rows):
-            return None
+            return
         mean = weighted_mean(await self._nearest.vectors(search.index, rows), weights)
         search.mean = mean
         if mean is not None:
@@ -133,17 +169,25 @@ class FindCandidates:
             found = await self._nearest.find(search.index, mean, wanted, search.allowed, size, remember=True)
             search.bring(Channel.SIMILAR_TO_RECENT, found[0])
             search.cosines = found
-        return mean
 
 
 class _Search:
     """The state of one request."""
 
-    def __init__(self, index: LiveIndex, lists: ReleaseLists | None, shelf: Shelf, request: CandidateRequest) -> None:
+    def __init__(
+        self,
+        index: LiveIndex,
+        lists: ReleaseLists | None,
+        shelf: Shelf,
+        request: CandidateRequest,
+        person: Person | None,
+    ) -> None:
         self.index = index
         self.request = request
+        self.person = person
         self.mean: Vector | None = None
-        self.cosines: tuple[Rows, Floats] = (np.empty(0, np.int64), np.empty(0, np.float32))
+        self.cosines: Found = (np.empty(0, np.int64), np.empty(0, np.float32))
+        self.expected: Found = self.cosines
         self.allowed = index.table.mask(request.wanted)
         self.allowed[index.table.rows(request.excluded)] = False
         self._seed_rows = index.table.places(request.seeds.product_ids)
@@ -157,7 +201,6 @@ class _Search:
         self._neighbours = score_neighbours(lists, seeds.product_ids, seeds.weights) if lists is not None else None
         none = np.zeros(len(self.allowed), np.float32)
         self._scores = shelf.by_row(self._neighbours.scores) if self._neighbours is not None else none
-        self._behaviour = shelf.behaviour_scores(request.user_vector) if len(request.user_vector) else none
 
     def wants(self, channel: Channel) -> bool:
         return channel in self._brought
@@ -165,6 +208,9 @@ class _Search:
     def bring(self, channel: Channel, rows: Rows) -> None:
         self._brought[channel] = rows
         CHANNEL_SIZE.labels(channel.name).observe(len(rows))
+
+    def failed(self, channel: Channel) -> bool:
+        return any(one.channel is channel for one in self._failed)
 
     def fail(self, channel: Channel, cause: str) -> None:
         self._failed.append(FailedChannel(channel, cause))
@@ -178,7 +224,7 @@ class _Search:
 
     def answer_from_memory(self) -> None:
         for channel in self._brought:
-            if channel is Channel.SIMILAR_TO_RECENT:
+            if channel in VECTOR_CHANNELS:
                 continue
             if channel in LEARNT and self._lists is None:
                 continue  # nothing has been learnt yet: that is no failure
@@ -186,20 +232,21 @@ class _Search:
             self.bring(channel, self._rows(channel))
             CHANNEL_SECONDS.labels(channel.name).observe(time.perf_counter() - began)
 
-    def result(self, mean: Vector | None) -> FoundCandidates:
+    def merged(self) -> Candidates:
+        """What all channels brought. Raises Unavailable when all of them failed."""
         if self._failed and len(self._failed) == len(self._brought):
             raise Unavailable("milvus", metadata={"detail": self._failed[0].cause})
-        table = self.index.table
-        size = len(self.allowed)
-        candidates = merge(self._brought, size, table.live)
+        return merge(self._brought, len(self.allowed), self.index.table.live)
+
+    def result(self, candidates: Candidates, behaviour_scores: Floats) -> FoundCandidates:
         rows = candidates.rows
         return FoundCandidates(
-            table=table,
+            table=self.index.table,
             candidates=candidates,
             neighbour_scores=self._scores[rows],
             neighbour_seeds=self._strongest_seeds(rows),
-            content_scores=self._content_scores(rows, mean, size),
-            behaviour_scores=self._behaviour[rows] if len(self.request.user_vector) else np.empty(0, np.float32),
+            content_scores=self._content_scores(rows),
+            behaviour_scores=behaviour_scores,
             failed=self._failed,
             release_id=self._lists.release_id if self._lists else "",
         )
@@ -212,32 +259,21 @@ class _Search:
             return buy_again(self._seed_rows[own], weights, allowed, self.request.buy_again_size)
         if channel is Channel.BOUGHT_TOGETHER:
             return bought_together(self._scores, allowed, size)
-        if channel is Channel.BEHAVIOUR:
-            return self._expected_next()
         if channel is Channel.POPULAR_IN_CATEGORY:
             return popular_in_categories(self._shelf, self.request.categories, allowed, size)
         return from_order(channel, self._shelf, allowed, size)
-
-    def _expected_next(self) -> Rows:
-        """Nothing without a person's vector: then the model expects nothing."""
-        if not len(self.request.user_vector):
-            return np.empty(0, np.int64)
-        rows = np.arange(self._shelf.size)
-        return by_behaviour(
-            self._behaviour, rows[self._shelf.has_vector(rows)], self.allowed, self.request.channel_size
-        )
 
     def _strongest_seeds(self, rows: Rows) -> npt.NDArray[np.int32]:
         if self._neighbours is None:
             return np.full(len(rows), -1, np.int32)
         return self._neighbours.strongest_seeds(self._shelf.items(rows))
 
-    def _content_scores(self, rows: Rows, mean: Vector | None, size: int) -> Floats:
-        if mean is None:
+    def _content_scores(self, rows: Rows) -> Floats:
+        if self.mean is None:
             return np.zeros(len(rows), np.float32)
         if self.index.table.vectors.complete:
-            return self.index.table.vectors.scores(mean, rows)
-        scores = np.zeros(size, np.float32)
+            return self.index.table.vectors.scores(self.mean, rows)
+        scores = np.zeros(len(self.allowed), np.float32)
         scores[self.cosines[0]] = self.cosines[1]
         return scores[rows]
 

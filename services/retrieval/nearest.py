@@ -17,6 +17,7 @@ from services.retrieval.domain.candidates import Channel
 from services.retrieval.domain.filter import ProductFilter
 from services.retrieval.domain.index import LiveIndex
 from services.retrieval.domain.product import Hit, Vector
+from services.retrieval.domain.recent_vectors import RecentVectors
 from services.retrieval.domain.vectors import best
 from services.retrieval.indexes import Indexes
 from shared.context.request import remaining_seconds, use_deadline
@@ -56,7 +57,7 @@ class Nearest:
     def __init__(self, indexes: Indexes, policy: NearestPolicy) -> None:
         self._indexes = indexes
         self._policy = policy
-        self._vectors: OrderedDict[tuple[str, str, int], Vector] = OrderedDict()
+        self._vectors: RecentVectors[tuple[str, str, int]] = RecentVectors(policy.vector_cache)
         self._answers: OrderedDict[bytes, tuple[float, list[Hit]]] = OrderedDict()
 
     async def vectors(self, index: LiveIndex, rows: Rows) -> Floats:
@@ -66,15 +67,12 @@ class Nearest:
             return table.vectors.get(rows)
         # The change number in the key leaves vectors of earlier texts behind.
         keys = [(index.info.name, table.ids[row], table.change_number(table.ids[row]) or 0) for row in rows.tolist()]
-        missing = [key for key in keys if key not in self._vectors]
-        read = await self._indexes.port.read_vectors(index.info, [key[1] for key in missing]) if missing else {}
-        found = {key: self._vectors[key] for key in keys if key in self._vectors}
-        found |= {key: read[key[1]] for key in missing if key[1] in read}
-        for key, vector in found.items():
-            self._vectors[key] = vector
-            self._vectors.move_to_end(key)
-        while len(self._vectors) > self._policy.vector_cache:
-            self._vectors.popitem(last=False)
+
+        async def read(missing: list[tuple[str, str, int]]) -> dict[tuple[str, str, int], Vector]:
+            vectors = await self._indexes.port.read_vectors(index.info, [key[1] for key in missing])
+            return {key: vectors[key[1]] for key in missing if key[1] in vectors}
+
+        found = await self._vectors.of(keys, read)
         nothing = np.zeros(index.info.dimension, np.float32)
         return np.stack([found.get(key, nothing) for key in keys]) if keys else np.empty((0, len(nothing)), np.float32)
 
@@ -127,18 +125,21 @@ def rows_of(index: LiveIndex, hits: Sequence[Hit], allowed: Bools, limit: int) -
 
 
 async def limited(channel: Channel, seconds: float, work: Awaitable[T]) -> T:
-    """Waits at most `seconds` and not past the request's own time for a channel. Raises DeadlineExceeded."""
+    """Waits for a channel as `within` does, and notes how long. Raises DeadlineExceeded."""
+    with CHANNEL_SECONDS.labels(channel.name).time():
+        return await within(seconds, work)
+
+
+async def within(seconds: float, work: Awaitable[T]) -> T:
+    """Waits at most `seconds` and not past a share of the request's own time. Raises DeadlineExceeded."""
     left = remaining_seconds()
     seconds = seconds if left is None else min(seconds, left * _ANSWER_SHARE)
-    began = time.perf_counter()
     try:
         with use_deadline(seconds):
             async with asyncio.timeout(seconds):
                 return await work
     except TimeoutError:
         raise DeadlineExceeded(f"no answer within {seconds * 1000:.0f} ms") from None
-    finally:
-        CHANNEL_SECONDS.labels(channel.name).observe(time.perf_counter() - began)
 
 
 async def _scores(index: LiveIndex, query: Vector, rows: Rows) -> Floats:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from services.retrieval.domain.behaviour import BehaviourIndex
 from services.retrieval.domain.filter import ProductFilter
 from services.retrieval.domain.index import IndexInfo
 from services.retrieval.domain.product import FoundPassage, Hit, IndexedProduct, Passage, Vector
@@ -88,8 +89,49 @@ class PassageIndex(Protocol):
         """Returns passages that have the words, by BM25, best first. Raises NoKeywords."""
 
 
+class BehaviourIndexes(Protocol):
+    """Product vectors of releases, one collection a release. Errors, durability and visibility as for ProductIndexes.
+
+    Several processes may open and fill the same one at once.
+    """
+
+    async def discover(self, tenant: str) -> list[BehaviourIndex]:
+        """Returns those of a tenant, whole or not."""
+
+    async def open(self, index: BehaviourIndex) -> None:
+        """Gets an index ready to be read and written: made where it is missing, finished where that was cut off."""
+
+    async def whole(self, index: BehaviourIndex) -> bool:
+        """Whether the index was marked as whole."""
+
+    async def mark(self, index: BehaviourIndex, *, whole: bool) -> None:
+        """Marks that the index holds all vectors that its release brought, or that it does not."""
+
+    async def count(self, index: BehaviourIndex) -> int:
+        """Counts vectors."""
+
+    async def upsert(self, index: BehaviourIndex, product_ids: Sequence[str], vectors: Floats) -> None:
+        """Adds or replaces vectors `[N, D]`; ids must be distinct."""
+
+    async def read_vectors(self, index: BehaviourIndex, product_ids: Sequence[str]) -> dict[str, Vector]:
+        """Returns the vectors of those that exist."""
+
+    async def search(self, index: BehaviourIndex, vector: Vector, limit: int, among: Sequence[str] = ()) -> list[Hit]:
+        """Returns the products with the highest inner products, best first; only `among` these unless it is empty."""
+
+    async def drop(self, index: BehaviourIndex) -> None:
+        """Drops an index with all that it holds; no error when there is none."""
+
+
+class ReleaseRecord(Protocol):
+    """What the trainer keeps for the current tenant."""
+
+    async def kept(self) -> set[str]:
+        """Returns the ids of all releases, served or not. Raises Unavailable, DeadlineExceeded."""
+
+
 class Releases(Protocol):
-    """The trainer's releases as they are held. No method waits."""
+    """The trainer's releases as they are held. Only `again` waits."""
 
     def of(self, tenant: str, release_id: str = "") -> ReleaseLists | None:
         """Returns the lists of a release, of the current one for an empty id; None: it is not held."""
@@ -99,6 +141,9 @@ class Releases(Protocol):
 
     def held(self, tenant: str) -> list[str]:
         """Returns the ids of all releases that are held."""
+
+    async def again(self, tenant: str, release_id: str) -> None:
+        """Reads a release that is held once more and holds that instead. Raises Unavailable, NotFound."""
 
 
 @dataclass(frozen=True, slots=True)

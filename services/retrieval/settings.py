@@ -41,15 +41,19 @@ class RetrievalSettings(ServiceSettings):
     vector_memory_bytes: int = Field(1024**3, ge=0)
     """An index whose vectors take more than this holds none in memory: 1 GiB is 700,000 of 384 dimensions."""
     vector_cache: int = Field(20_000, ge=0)
-    """Vectors remembered of an index that holds none in memory."""
+    """Vectors remembered of an index or release that holds none in memory; of each kind this many."""
     exact_scan_products: int = Field(50_000, ge=0)
     """Where a filter leaves at most this many products and vectors are in memory, all of them are compared here;
-    otherwise Milvus searches with the filter pushed down. 50,000 x 384 take 5 to 8 ms. 0: always Milvus."""
+    otherwise Milvus searches, with the filter pushed down. 50,000 x 384 take 5 to 8 ms. 0: always Milvus. The channel
+    BEHAVIOUR keeps to it too; its collections hold no facts, so more results are asked for and filtered here."""
 
     behaviour_seconds: float = Field(5.0, gt=0)
     """How often products are looked for that have no vector of a release's behaviour model yet."""
+    behaviour_memory_bytes: int = Field(1024**3, ge=0)
+    """A release whose product vectors take more than this holds none in memory once Milvus has them: 1 GiB is 4,000,000
+    of 64 dimensions. Up to three releases are held. While a release is read, its vectors are in memory in any case."""
     content_seconds: float = Field(0.3, gt=0)
-    """Longest time for the vector channel of candidates; then the others answer without it."""
+    """Longest time for a vector channel of candidates; then the others answer without it."""
     search_seconds: float = Field(2.0, gt=0)
     """Longest time for one channel of a search."""
     content_cache: int = Field(2_000, ge=0)

@@ -9,23 +9,27 @@ from dataclasses import dataclass
 from mercato.retrieval.v1 import retrieval_service_pb2, retrieval_service_pb2_grpc
 
 from services.retrieval.adapters.encoder import EncoderBehaviour
+from services.retrieval.adapters.milvus.behaviour import MilvusBehaviour
 from services.retrieval.adapters.milvus.collection import Collections
 from services.retrieval.adapters.milvus.connection import MilvusConfig, MilvusConnection
 from services.retrieval.adapters.milvus.passages import MilvusPassages
 from services.retrieval.adapters.milvus.products import MilvusProducts
 from services.retrieval.adapters.milvus.schema import IndexSettings
-from services.retrieval.adapters.trainer import read_lists
+from services.retrieval.adapters.trainer import TrainerRecord, read_lists
+from services.retrieval.cold_vectors import ColdVectors
 from services.retrieval.domain.release import ReleaseLists
+from services.retrieval.expected_next import ExpectedNext, ExpectedPolicy
 from services.retrieval.find_candidates import CandidatePolicy, FindCandidates
 from services.retrieval.indexes import Indexes, SyncPolicy
 from services.retrieval.keep_behaviour import KeepBehaviour
 from services.retrieval.manage_indexes import ManageIndexes
 from services.retrieval.nearest import Nearest, NearestPolicy
 from services.retrieval.passages import Passages
-from services.retrieval.ports import PassageIndex, ProductIndexes, Releases
+from services.retrieval.ports import BehaviourIndexes, PassageIndex, ProductIndexes, Releases
 from services.retrieval.search_products import SearchPolicy, SearchProducts
 from services.retrieval.servicer import RetrievalServicer, UseCases
 from services.retrieval.settings import RetrievalSettings
+from services.retrieval.store_behaviour import StoreBehaviour
 from services.retrieval.write_products import WriteProducts
 from shared.client.channel import channel_check, open_channel
 from shared.release.follower import ReleaseFollower
@@ -49,7 +53,13 @@ class Core:
         return Servicer(DESCRIPTOR, add_to_server, RetrievalServicer(self.use_cases))
 
 
-def core(products: ProductIndexes, passages: PassageIndex, releases: Releases, settings: RetrievalSettings) -> Core:
+def core(
+    products: ProductIndexes,
+    passages: PassageIndex,
+    behaviour: BehaviourIndexes,
+    releases: Releases,
+    settings: RetrievalSettings,
+) -> Core:
     """Joins use cases and ports."""
     sync = SyncPolicy(settings.sync_seconds, settings.refresh_seconds, settings.vector_memory_bytes)
     indexes = Indexes(products, sync)
@@ -63,11 +73,12 @@ def core(products: ProductIndexes, passages: PassageIndex, releases: Releases, s
         ),
     )
     candidates = CandidatePolicy(settings.content_seconds, settings.new_days)
+    expected = ExpectedPolicy(settings.exact_scan_products, settings.content_seconds, settings.vector_cache)
     search = SearchPolicy(settings.search_seconds, settings.new_days)
     use_cases = UseCases(
         write=WriteProducts(indexes),
         manage=ManageIndexes(indexes, releases),
-        find=FindCandidates(indexes, releases, nearest, candidates),
+        find=FindCandidates(indexes, releases, nearest, ExpectedNext(indexes, behaviour, expected), candidates),
         products=SearchProducts(indexes, releases, nearest, search),
         passages=Passages(passages, settings.search_seconds),
     )
@@ -85,18 +96,19 @@ async def build(settings: RetrievalSettings) -> AsyncIterator[ServiceParts]:
         concurrency=settings.milvus_concurrency,
         queue=settings.milvus_queue,
     )
-    vectors = IndexSettings(settings.dense_index, settings.hnsw_m, settings.hnsw_ef_construction, settings.hnsw_ef)
+    index = IndexSettings(settings.dense_index, settings.hnsw_m, settings.hnsw_ef_construction, settings.hnsw_ef)
     async with (
         MilvusConnection(config) as milvus,
         open_channel(settings.trainer_address, service="trainer") as trainer,
         open_channel(settings.encoder_address, service="encoder") as encoder,
     ):
-        collections = Collections(milvus, vectors)
+        collections = Collections(milvus, index)
         releases: ReleaseFollower[ReleaseLists] = ReleaseFollower(trainer, read_lists)
-        service = core(MilvusProducts(collections), MilvusPassages(collections), releases, settings)
-        behaviour = KeepBehaviour(
-            service.indexes, releases, service.nearest, EncoderBehaviour(encoder), settings.behaviour_seconds
-        )
+        vectors = MilvusBehaviour(collections)
+        service = core(MilvusProducts(collections), MilvusPassages(collections), vectors, releases, settings)
+        cold = ColdVectors(service.nearest, EncoderBehaviour(encoder), vectors)
+        store = StoreBehaviour(vectors, releases, TrainerRecord(trainer), settings.behaviour_memory_bytes)
+        behaviour = KeepBehaviour(service.indexes, releases, cold, store, settings.behaviour_seconds)
         yield ServiceParts(
             name="retrieval",
             servicers=(service.servicer,),

@@ -96,6 +96,13 @@ class ReleaseFollower(Generic[T]):
         state = self._tenants.setdefault(tenant, _Tenant())
         state.held[release_id], state.current = loaded, release_id
 
+    async def again(self, tenant: str, release_id: str) -> None:
+        """Loads a release that is held once more and holds that instead. Raises what `load` raises."""
+        state = self._tenants.get(tenant, _Tenant())
+        for release in state.releases():
+            if release.release_id == release_id and release_id in state.held:
+                await self._take(tenant, state, release)
+
     async def run(self) -> None:
         """Follows until cancelled."""
         pause = FIRST_PAUSE_SECONDS

@@ -5,13 +5,40 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import grpc
 import numpy as np
 from mercato.trainer.v1 import trainer_service_pb2 as pb
+from mercato.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
+from typing_extensions import override
 
 from services.retrieval.domain.behaviour import BehaviourVectors
 from services.retrieval.domain.release import Floats, Ints, Longs, ReleaseLists
+from services.retrieval.ports import ReleaseRecord
+from shared.client.failures import remote_errors
 from shared.release.behaviour import read_products
 from shared.release.reader import ReleaseReader
+
+SECONDS = 10.0
+_PAGE = 100
+
+
+class TrainerRecord(ReleaseRecord):
+    """Asks `mercato.trainer.v1.ListReleases`."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = TrainerServiceStub(channel)
+
+    @override
+    async def kept(self) -> set[str]:
+        found: set[str] = set()
+        request = pb.ListReleasesRequest(page_size=_PAGE)
+        while True:
+            with remote_errors("trainer"):
+                page = await self._stub.ListReleases(request, timeout=SECONDS)
+            found |= {release.release_id for release in page.releases}
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
 
 
 async def read_lists(reader: ReleaseReader) -> ReleaseLists:

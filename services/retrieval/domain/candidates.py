@@ -91,12 +91,6 @@ def bought_together(scores: Floats, allowed: Bools, count: int) -> Rows:
     return best(scores[rows], rows, count)[0]
 
 
-def by_behaviour(scores: Floats, known: Rows, allowed: Bools, count: int) -> Rows:
-    """Of the rows with a behaviour vector, those with the highest scores."""
-    rows = known[allowed[known]]
-    return best(scores[rows], rows, count)[0]
-
-
 def popular_in_categories(shelf: Shelf, categories: Sequence[str], allowed: Bools, count: int) -> Rows:
     """Best sellers of each category in equal parts; what one category lacks, the stronger ones give."""
     if not categories:

@@ -58,7 +58,7 @@ class LiveIndex:
         if kept := self._shelves.get(release_id):
             made, shelf = kept
             fresh = time.monotonic() - made < SHELF_SECONDS
-            if shelf.fits(self.table, lists) or (fresh and shelf.size):
+            if shelf.fits(self.table, lists) or (fresh and shelf.size and shelf.made_of(lists)):
                 self._shelves.move_to_end(release_id)
                 return shelf
         shelf = Shelf(self.table, lists, new_days)

@@ -41,27 +41,24 @@ class Shelf:
         self.best_sellers = self._all_rows()
         """All rows: best sellers first, then those without sales, newest first."""
         self._by_category: dict[str, Rows] = {}
-        self._behaviour = lists.behaviour if lists else None
-        self._behaviour_size = len(self._behaviour) if self._behaviour is not None else 0
-        self._vector_places = _vector_places(table, self._behaviour)
+        self.behaviour = lists.behaviour if lists else None
+        self._behaviour_size = len(self.behaviour) if self.behaviour is not None else 0
+        self._vector_places = _vector_places(table, self.behaviour)
 
     def fits(self, table: ProductTable, lists: ReleaseLists | None) -> bool:
         """Whether neither the products nor their behaviour vectors have changed since."""
-        vectors = len(lists.behaviour) if lists is not None and lists.behaviour is not None else 0
-        return self.shape_version == table.shape_version and self._behaviour_size == vectors
+        vectors = len(self.behaviour) if self.behaviour is not None else 0
+        same = self.made_of(lists) and self._behaviour_size == vectors
+        return same and self.shape_version == table.shape_version
 
-    def behaviour_scores(self, user_vector: Floats) -> Floats:
-        """Inner products with a person's vector by row of the table as it is now; 0 for rows without a vector."""
-        found = np.zeros(self._table.size, np.float32)
-        if self._behaviour is not None and len(user_vector) == self._behaviour.dimension:
-            scores = self._behaviour.scores(user_vector)[: self._behaviour_size]
-            found[: self.size] = np.append(scores, np.float32(0.0))[self._vector_places]
-        return found
+    def made_of(self, lists: ReleaseLists | None) -> bool:
+        """Whether these are the lists; a release that was read again has new ones."""
+        return self._lists is lists
 
-    def has_vector(self, rows: Rows) -> Bools:
-        """Whether rows have a behaviour vector."""
-        known: Bools = np.append(self._vector_places >= 0, False)[np.minimum(rows, self.size)]
-        return known
+    def vector_places(self, rows: Rows) -> npt.NDArray[np.int32]:
+        """Where the behaviour vectors of rows stand; -1: they have none."""
+        places: npt.NDArray[np.int32] = self._vector_places[np.minimum(rows, self.size)]
+        return places
 
     def popular_in(self, category: str) -> Rows:
         """Rows of a category, named by its whole path or by any level, best sellers first."""
@@ -110,10 +107,10 @@ def _items_of_rows(table: ProductTable, lists: ReleaseLists | None) -> npt.NDArr
 
 
 def _vector_places(table: ProductTable, behaviour: BehaviourVectors | None) -> npt.NDArray[np.int32]:
-    """By row: where its behaviour vector stands; -1: it has none."""
+    """By row: where its behaviour vector stands; -1: it has none. One more at the end, for rows that came later."""
     if behaviour is None:
-        return np.full(table.size, -1, np.int32)
-    return np.array([behaviour.place(one) for one in table.ids], np.int32)
+        return np.full(table.size + 1, -1, np.int32)
+    return np.array([*(behaviour.place(one) for one in table.ids), -1], np.int32)
 
 
 def _descending(values: Floats, live: Bools) -> Rows:

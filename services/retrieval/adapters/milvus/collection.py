@@ -8,7 +8,13 @@ from typing import Any, TypeVar
 
 from services.retrieval.adapters.milvus.connection import Call, MilvusConnection, NotLoaded
 from services.retrieval.adapters.milvus.expressions import one_of, quoted
-from services.retrieval.adapters.milvus.schema import VECTOR, WORD_VECTOR, IndexSettings, search_params
+from services.retrieval.adapters.milvus.schema import (
+    INNER_PRODUCT,
+    VECTOR,
+    WORD_VECTOR,
+    IndexSettings,
+    search_params,
+)
 from services.retrieval.domain.product import Vector
 from services.retrieval.errors import NoKeywords
 from shared.errors.base import MercatoError
@@ -52,6 +58,11 @@ class Collections:
                 )
                 return
         await self.connection.call("alias", lambda client, s: client.create_alias(name, alias, timeout=s), write=True)
+
+    async def unpoint(self, alias: str, name: str) -> None:
+        """Takes an alias away from a collection; no error when it has none of that name."""
+        if alias in await self.aliases(name):
+            await self._drop_alias(alias)
 
     async def drop(self, name: str) -> None:
         """Drops a collection and its aliases."""
@@ -128,6 +139,15 @@ class Collections:
         params = search_params(self.settings, limit, lite=self.connection.is_lite)
         options = {"anns_field": VECTOR, "search_params": params, "limit": limit, "output_fields": list(fields)}
         return await self._search(name, vector, expression, options)
+
+    async def search_inner(
+        self, name: str, vector: Vector, expression: str, limit: int
+    ) -> list[tuple[str, float, dict[str, Any]]]:
+        """Rows with the highest inner products: id, inner product, no fields."""
+        params = search_params(self.settings, limit, lite=self.connection.is_lite, metric=INNER_PRODUCT)
+        return await self._search(
+            name, vector, expression, {"anns_field": VECTOR, "search_params": params, "limit": limit}
+        )
 
     async def search_words(
         self, name: str, words: str, expression: str, limit: int, fields: Iterable[str] = ()

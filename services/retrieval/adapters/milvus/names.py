@@ -11,7 +11,7 @@ import re
 from services.retrieval.domain.index import IndexInfo
 from shared.errors.base import InvalidArgument, Violation
 
-PRODUCTS, PASSAGES = "products", "passages"
+PRODUCTS, PASSAGES, BEHAVIOUR = "products", "passages", "behaviour"
 LONGEST = 255
 _PART = r"((?:[A-Za-z0-9]|__|_[0-9a-f]{2})+)"
 _NAME = re.compile(rf"([a-z]+)_{_PART}_r{_PART}_n(\d+)_x(\d+)")
@@ -20,6 +20,11 @@ _NAME = re.compile(rf"([a-z]+)_{_PART}_r{_PART}_n(\d+)_x(\d+)")
 def alias_of(kind: str, tenant: str) -> str:
     """Alias of a tenant's active collection."""
     return f"{kind}_{_encoded(tenant)}"
+
+
+def whole_alias(name: str) -> str:
+    """Alias that marks a collection as filled with all that belongs to it."""
+    return f"{name}_w"
 
 
 def name_of(kind: str, tenant: str, model_release: str, number: int, dimension: int) -> str:

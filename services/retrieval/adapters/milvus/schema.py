@@ -15,6 +15,7 @@ from services.retrieval.domain.facets import facets_from_fields, facets_to_field
 from services.retrieval.domain.product import CATEGORY_LEVELS, IndexedProduct, Passage, Product
 
 VECTOR, WORDS, WORD_VECTOR = "vector", "keywords", "keyword_vector"
+COSINE, INNER_PRODUCT = "COSINE", "IP"
 LONGEST_TEXT = 65_535
 """Bytes that a text field of Milvus holds."""
 _ID, _LABEL = 512, 2_048
@@ -55,10 +56,25 @@ def make_passages(name: str, dimension: int, settings: IndexSettings, *, lite: b
     )
 
 
-def search_params(settings: IndexSettings, limit: int, *, lite: bool) -> dict[str, Any]:
+def make_vectors(name: str, dimension: int, settings: IndexSettings, *, lite: bool) -> Callable[[MilvusClient], None]:
+    """Makes a collection of vectors compared by inner product, or what is missing of it."""
+
+    def make(client: MilvusClient) -> None:
+        if not client.has_collection(name):
+            schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+            schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=_ID)
+            schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=dimension)
+            client.create_collection(name, schema=schema, consistency_level="Strong")
+        if not client.list_indexes(name):
+            client.create_index(name, _vector_index(settings, INNER_PRODUCT, lite=lite))
+
+    return make
+
+
+def search_params(settings: IndexSettings, limit: int, *, lite: bool, metric: str = COSINE) -> dict[str, Any]:
     """Parameters of a search by vector."""
     ef = {"ef": max(settings.ef, limit)} if settings.kind == "HNSW" and not lite else {}
-    return {"metric_type": "COSINE", "params": ef}
+    return {"metric_type": metric, "params": ef}
 
 
 def product_to_row(item: IndexedProduct, *, words: bool) -> dict[str, Any]:
@@ -123,10 +139,7 @@ def _make(
     *,
     lite: bool,
 ) -> None:
-    indexes = IndexParams()
-    params = {"M": settings.m, "efConstruction": settings.ef_construction} if settings.kind == "HNSW" else {}
-    kind, params = ("FLAT", {}) if lite else (settings.kind, params)
-    indexes.add_index(VECTOR, index_type=kind, metric_type="COSINE", params=params)
+    indexes = _vector_index(settings, COSINE, lite=lite)
     plain = IndexParams(list(indexes))
     indexes.add_index(WORD_VECTOR, index_type="SPARSE_INVERTED_INDEX", metric_type="BM25")
     try:
@@ -137,6 +150,14 @@ def _make(
         # Servers before 2.5 know neither functions nor sparse vectors; what is wrong otherwise fails again.
         client.drop_collection(name)
         client.create_collection(name, schema=schema_of(False), index_params=plain, consistency_level="Strong")
+
+
+def _vector_index(settings: IndexSettings, metric: str, *, lite: bool) -> IndexParams:
+    indexes = IndexParams()
+    params = {"M": settings.m, "efConstruction": settings.ef_construction} if settings.kind == "HNSW" else {}
+    kind, params = ("FLAT", {}) if lite else (settings.kind, params)
+    indexes.add_index(VECTOR, index_type=kind, metric_type=metric, params=params)
+    return indexes
 
 
 def _product_schema(dimension: int, *, words: bool) -> CollectionSchema:

@@ -144,3 +144,19 @@ async def test_artifacts_are_proved_by_their_hash(trainer: Trainer, channel: grp
     trainer.content = b"something else"
     with pytest.raises(Unavailable):
         await one.artifact("model")
+
+
+async def test_a_release_that_is_held_can_be_read_again_and_others_cannot(
+    trainer: Trainer, follower: ReleaseFollower[str], reader: Reader
+) -> None:
+    trainer.said.put_nowait(lineup("r1"))
+    await until(lambda: follower.current("shop") == "r1")
+    await follower.again("shop", "r1")
+    await follower.again("shop", "r2")
+    await follower.again("other", "r1")
+    assert reader.loaded == ["r1", "r1"]
+    assert (follower.of("shop"), follower.held("other")) == ("r1", [])
+    reader.broken = {"r1"}
+    with pytest.raises(Unavailable):
+        await follower.again("shop", "r1")
+    assert follower.of("shop") == "r1", "what is held stays"

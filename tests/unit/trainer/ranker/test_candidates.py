@@ -10,7 +10,7 @@ from services.retrieval.domain.product import IndexedProduct, Product
 from services.retrieval.domain.release import ReleaseLists, score_neighbours
 from services.retrieval.domain.shelf import Shelf
 from services.retrieval.domain.table import ProductTable
-from services.retrieval.domain.vectors import weighted_mean
+from services.retrieval.domain.vectors import best, weighted_mean
 from services.trainer.ranker.candidates import BehaviourVectors, CandidateConfig, CandidateFinder
 from services.trainer.ranker.seeds import browse_seeds, content_seeds, leaf_interests, purchase_seeds
 from services.trainer.ranker.snapshot import Snapshot
@@ -54,9 +54,7 @@ def test_channels_are_retrievals(seed: int) -> None:
             Channel.BOUGHT_TOGETHER: channels.bought_together(scores, allowed, CONFIG.channel),
             Channel.POPULAR_IN_CATEGORY: channels.popular_in_categories(shelf, names, allowed, CONFIG.channel),
             Channel.SIMILAR_TO_RECENT: every[np.argsort(-(items.text_vectors[every] @ mean))][: CONFIG.channel],
-            Channel.BEHAVIOUR: channels.by_behaviour(
-                vectors.products @ vectors.users[user], np.arange(table.size), allowed, CONFIG.channel
-            ),
+            Channel.BEHAVIOUR: best((vectors.products @ vectors.users[user])[every], every, CONFIG.channel)[0],
             **{
                 channel: channels.from_order(channels.Channel(channel), shelf, allowed, CONFIG.channel)
                 for channel in (Channel.TRENDING, Channel.NEW, Channel.POPULAR)
