@@ -84,6 +84,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The caller cancelled. Example: CANCELLED."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 25
     """A defect of Mercato. Example: INTERNAL, `internal error`, metadata `{"request_id": "…"}`; details stand in the log."""
+    ERROR_REASON_API_KEY_NOT_FOUND: _ErrorReason.ValueType  # 26
+    """No API key of the tenant has this id, or it is revoked or expired. Example: NOT_FOUND, metadata `{"api_key_id": "k-3f9a"}`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Says why a call failed, for programs. The value's name without the prefix `ERROR_REASON_` stands in
@@ -152,4 +154,6 @@ ERROR_REASON_CANCELLED: ErrorReason.ValueType  # 24
 """The caller cancelled. Example: CANCELLED."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 25
 """A defect of Mercato. Example: INTERNAL, `internal error`, metadata `{"request_id": "…"}`; details stand in the log."""
+ERROR_REASON_API_KEY_NOT_FOUND: ErrorReason.ValueType  # 26
+"""No API key of the tenant has this id, or it is revoked or expired. Example: NOT_FOUND, metadata `{"api_key_id": "k-3f9a"}`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -3,6 +3,8 @@
 import grpc
 import warnings
 
+from mercato.gateway.v1 import api_key_pb2 as mercato_dot_gateway_dot_v1_dot_api__key__pb2
+from mercato.gateway.v1 import audit_event_pb2 as mercato_dot_gateway_dot_v1_dot_audit__event__pb2
 from mercato.gateway.v1 import operations_service_pb2 as mercato_dot_gateway_dot_v1_dot_operations__service__pb2
 
 GRPC_GENERATED_VERSION = '1.81.1'
@@ -26,7 +28,8 @@ if _version_not_supported:
 
 
 class OperationsServiceStub:
-    """Lets an operator see and steer the suite through the gateway. With API keys on it needs a key with the scope `operate`.
+    """Lets an operator see and steer the suite through the gateway. Where callers must say who they are, it needs the scopes
+    `operations`, `keys` and `audit`, which the set `operate` holds.
     """
 
     def __init__(self, channel):
@@ -85,10 +88,36 @@ class OperationsServiceStub:
                 request_serializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.RebuildIndexRequest.SerializeToString,
                 response_deserializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.RebuildIndexResponse.FromString,
                 _registered_method=True)
+        self.CreateApiKey = channel.unary_unary(
+                '/mercato.gateway.v1.OperationsService/CreateApiKey',
+                request_serializer=mercato_dot_gateway_dot_v1_dot_api__key__pb2.CreateApiKeyRequest.SerializeToString,
+                response_deserializer=mercato_dot_gateway_dot_v1_dot_api__key__pb2.CreateApiKeyResponse.FromString,
+                _registered_method=True)
+        self.ListApiKeys = channel.unary_unary(
+                '/mercato.gateway.v1.OperationsService/ListApiKeys',
+                request_serializer=mercato_dot_gateway_dot_v1_dot_api__key__pb2.ListApiKeysRequest.SerializeToString,
+                response_deserializer=mercato_dot_gateway_dot_v1_dot_api__key__pb2.ListApiKeysResponse.FromString,
+                _registered_method=True)
+        self.RotateApiKey = channel.unary_unary(
+                '/mercato.gateway.v1.OperationsService/RotateApiKey',
+                request_serializer=mercato_dot_gateway_dot_v1_dot_api__key__pb2.RotateApiKeyRequest.SerializeToString,
+                response_deserializer=mercato_dot_gateway_dot_v1_dot_api__key__pb2.RotateApiKeyResponse.FromString,
+                _registered_method=True)
+        self.RevokeApiKey = channel.unary_unary(
+                '/mercato.gateway.v1.OperationsService/RevokeApiKey',
+                request_serializer=mercato_dot_gateway_dot_v1_dot_api__key__pb2.RevokeApiKeyRequest.SerializeToString,
+                response_deserializer=mercato_dot_gateway_dot_v1_dot_api__key__pb2.RevokeApiKeyResponse.FromString,
+                _registered_method=True)
+        self.ListAuditEvents = channel.unary_unary(
+                '/mercato.gateway.v1.OperationsService/ListAuditEvents',
+                request_serializer=mercato_dot_gateway_dot_v1_dot_audit__event__pb2.ListAuditEventsRequest.SerializeToString,
+                response_deserializer=mercato_dot_gateway_dot_v1_dot_audit__event__pb2.ListAuditEventsResponse.FromString,
+                _registered_method=True)
 
 
 class OperationsServiceServicer:
-    """Lets an operator see and steer the suite through the gateway. With API keys on it needs a key with the scope `operate`.
+    """Lets an operator see and steer the suite through the gateway. Where callers must say who they are, it needs the scopes
+    `operations`, `keys` and `audit`, which the set `operate` holds.
     """
 
     def GetStatus(self, request, context):
@@ -183,6 +212,52 @@ class OperationsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateApiKey(self, request, context):
+        """Makes an API key for the caller's tenant. The first key of an installation turns the check on: from then on every call needs a key or a token.
+
+        Errors: INVALID_ARGUMENT (an unknown scope), ALREADY_EXISTS, PERMISSION_DENIED (a scope that the caller lacks), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListApiKeys(self, request, context):
+        """Lists the API keys of the caller's tenant, newest first, without their secrets.
+
+        Errors: INVALID_ARGUMENT (INVALID_PAGE_TOKEN, negative page size), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateApiKey(self, request, context):
+        """Gives a key a new secret; the one of before stays valid for a while, an older one ends at once.
+
+        Errors: NOT_FOUND (API_KEY_NOT_FOUND; also for a key that is revoked or expired), PERMISSION_DENIED (a key with scopes that the caller lacks),
+        UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeApiKey(self, request, context):
+        """Ends a key, in all gateways within seconds. To end a key that is revoked changes nothing.
+
+        Errors: NOT_FOUND (API_KEY_NOT_FOUND), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuditEvents(self, request, context):
+        """Lists administrative acts on the caller's tenant, newest first.
+
+        Errors: INVALID_ARGUMENT (INVALID_PAGE_TOKEN, negative page size), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperationsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -236,6 +311,31 @@ def add_OperationsServiceServicer_to_server(servicer, server):
                     request_deserializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.RebuildIndexRequest.FromString,
                     response_serializer=mercato_dot_gateway_dot_v1_dot_operations__service__pb2.RebuildIndexResponse.SerializeToString,
             ),
+            'CreateApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateApiKey,
+                    request_deserializer=mercato_dot_gateway_dot_v1_dot_api__key__pb2.CreateApiKeyRequest.FromString,
+                    response_serializer=mercato_dot_gateway_dot_v1_dot_api__key__pb2.CreateApiKeyResponse.SerializeToString,
+            ),
+            'ListApiKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApiKeys,
+                    request_deserializer=mercato_dot_gateway_dot_v1_dot_api__key__pb2.ListApiKeysRequest.FromString,
+                    response_serializer=mercato_dot_gateway_dot_v1_dot_api__key__pb2.ListApiKeysResponse.SerializeToString,
+            ),
+            'RotateApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateApiKey,
+                    request_deserializer=mercato_dot_gateway_dot_v1_dot_api__key__pb2.RotateApiKeyRequest.FromString,
+                    response_serializer=mercato_dot_gateway_dot_v1_dot_api__key__pb2.RotateApiKeyResponse.SerializeToString,
+            ),
+            'RevokeApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeApiKey,
+                    request_deserializer=mercato_dot_gateway_dot_v1_dot_api__key__pb2.RevokeApiKeyRequest.FromString,
+                    response_serializer=mercato_dot_gateway_dot_v1_dot_api__key__pb2.RevokeApiKeyResponse.SerializeToString,
+            ),
+            'ListAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEvents,
+                    request_deserializer=mercato_dot_gateway_dot_v1_dot_audit__event__pb2.ListAuditEventsRequest.FromString,
+                    response_serializer=mercato_dot_gateway_dot_v1_dot_audit__event__pb2.ListAuditEventsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'mercato.gateway.v1.OperationsService', rpc_method_handlers)
@@ -245,7 +345,8 @@ def add_OperationsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperationsService:
-    """Lets an operator see and steer the suite through the gateway. With API keys on it needs a key with the scope `operate`.
+    """Lets an operator see and steer the suite through the gateway. Where callers must say who they are, it needs the scopes
+    `operations`, `keys` and `audit`, which the set `operate` holds.
     """
 
     @staticmethod
@@ -508,6 +609,141 @@ class OperationsService:
             '/mercato.gateway.v1.OperationsService/RebuildIndex',
             mercato_dot_gateway_dot_v1_dot_operations__service__pb2.RebuildIndexRequest.SerializeToString,
             mercato_dot_gateway_dot_v1_dot_operations__service__pb2.RebuildIndexResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.gateway.v1.OperationsService/CreateApiKey',
+            mercato_dot_gateway_dot_v1_dot_api__key__pb2.CreateApiKeyRequest.SerializeToString,
+            mercato_dot_gateway_dot_v1_dot_api__key__pb2.CreateApiKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApiKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.gateway.v1.OperationsService/ListApiKeys',
+            mercato_dot_gateway_dot_v1_dot_api__key__pb2.ListApiKeysRequest.SerializeToString,
+            mercato_dot_gateway_dot_v1_dot_api__key__pb2.ListApiKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.gateway.v1.OperationsService/RotateApiKey',
+            mercato_dot_gateway_dot_v1_dot_api__key__pb2.RotateApiKeyRequest.SerializeToString,
+            mercato_dot_gateway_dot_v1_dot_api__key__pb2.RotateApiKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.gateway.v1.OperationsService/RevokeApiKey',
+            mercato_dot_gateway_dot_v1_dot_api__key__pb2.RevokeApiKeyRequest.SerializeToString,
+            mercato_dot_gateway_dot_v1_dot_api__key__pb2.RevokeApiKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.gateway.v1.OperationsService/ListAuditEvents',
+            mercato_dot_gateway_dot_v1_dot_audit__event__pb2.ListAuditEventsRequest.SerializeToString,
+            mercato_dot_gateway_dot_v1_dot_audit__event__pb2.ListAuditEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,8 @@ Running the suite."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from mercato.gateway.v1 import api_key_pb2 as _api_key_pb2
+from mercato.gateway.v1 import audit_event_pb2 as _audit_event_pb2
 from mercato.gateway.v1 import operations_service_pb2 as _operations_service_pb2
 import abc as _abc_1
 
@@ -13,7 +15,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OperationsServiceStub:
-    """Lets an operator see and steer the suite through the gateway. With API keys on it needs a key with the scope `operate`."""
+    """Lets an operator see and steer the suite through the gateway. Where callers must say who they are, it needs the scopes
+    `operations`, `keys` and `audit`, which the set `operate` holds.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetStatus: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.GetStatusRequest, _operations_service_pb2.GetStatusResponse]
@@ -68,9 +72,37 @@ class OperationsServiceStub:
 
     Errors: FAILED_PRECONDITION (one is being built), UNAVAILABLE.
     """
+    CreateApiKey: _aio.UnaryUnaryMultiCallable[_api_key_pb2.CreateApiKeyRequest, _api_key_pb2.CreateApiKeyResponse]
+    """Makes an API key for the caller's tenant. The first key of an installation turns the check on: from then on every call needs a key or a token.
+
+    Errors: INVALID_ARGUMENT (an unknown scope), ALREADY_EXISTS, PERMISSION_DENIED (a scope that the caller lacks), UNAVAILABLE.
+    """
+    ListApiKeys: _aio.UnaryUnaryMultiCallable[_api_key_pb2.ListApiKeysRequest, _api_key_pb2.ListApiKeysResponse]
+    """Lists the API keys of the caller's tenant, newest first, without their secrets.
+
+    Errors: INVALID_ARGUMENT (INVALID_PAGE_TOKEN, negative page size), UNAVAILABLE.
+    """
+    RotateApiKey: _aio.UnaryUnaryMultiCallable[_api_key_pb2.RotateApiKeyRequest, _api_key_pb2.RotateApiKeyResponse]
+    """Gives a key a new secret; the one of before stays valid for a while, an older one ends at once.
+
+    Errors: NOT_FOUND (API_KEY_NOT_FOUND; also for a key that is revoked or expired), PERMISSION_DENIED (a key with scopes that the caller lacks),
+    UNAVAILABLE.
+    """
+    RevokeApiKey: _aio.UnaryUnaryMultiCallable[_api_key_pb2.RevokeApiKeyRequest, _api_key_pb2.RevokeApiKeyResponse]
+    """Ends a key, in all gateways within seconds. To end a key that is revoked changes nothing.
+
+    Errors: NOT_FOUND (API_KEY_NOT_FOUND), UNAVAILABLE.
+    """
+    ListAuditEvents: _aio.UnaryUnaryMultiCallable[_audit_event_pb2.ListAuditEventsRequest, _audit_event_pb2.ListAuditEventsResponse]
+    """Lists administrative acts on the caller's tenant, newest first.
+
+    Errors: INVALID_ARGUMENT (INVALID_PAGE_TOKEN, negative page size), UNAVAILABLE.
+    """
 
 class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Lets an operator see and steer the suite through the gateway. With API keys on it needs a key with the scope `operate`."""
+    """Lets an operator see and steer the suite through the gateway. Where callers must say who they are, it needs the scopes
+    `operations`, `keys` and `audit`, which the set `operate` holds.
+    """
 
     @_abc_1.abstractmethod
     def GetStatus(
@@ -182,6 +214,62 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Builds the product index anew from the catalogue beside the one in use, then moves the alias. Answers go on meanwhile. Streams progress.
 
         Errors: FAILED_PRECONDITION (one is being built), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateApiKey(
+        self,
+        request: _api_key_pb2.CreateApiKeyRequest,
+        context: _aio.ServicerContext[_api_key_pb2.CreateApiKeyRequest, _abc.Awaitable[_api_key_pb2.CreateApiKeyResponse]],
+    ) -> _abc.Awaitable[_api_key_pb2.CreateApiKeyResponse]:
+        """Makes an API key for the caller's tenant. The first key of an installation turns the check on: from then on every call needs a key or a token.
+
+        Errors: INVALID_ARGUMENT (an unknown scope), ALREADY_EXISTS, PERMISSION_DENIED (a scope that the caller lacks), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListApiKeys(
+        self,
+        request: _api_key_pb2.ListApiKeysRequest,
+        context: _aio.ServicerContext[_api_key_pb2.ListApiKeysRequest, _abc.Awaitable[_api_key_pb2.ListApiKeysResponse]],
+    ) -> _abc.Awaitable[_api_key_pb2.ListApiKeysResponse]:
+        """Lists the API keys of the caller's tenant, newest first, without their secrets.
+
+        Errors: INVALID_ARGUMENT (INVALID_PAGE_TOKEN, negative page size), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def RotateApiKey(
+        self,
+        request: _api_key_pb2.RotateApiKeyRequest,
+        context: _aio.ServicerContext[_api_key_pb2.RotateApiKeyRequest, _abc.Awaitable[_api_key_pb2.RotateApiKeyResponse]],
+    ) -> _abc.Awaitable[_api_key_pb2.RotateApiKeyResponse]:
+        """Gives a key a new secret; the one of before stays valid for a while, an older one ends at once.
+
+        Errors: NOT_FOUND (API_KEY_NOT_FOUND; also for a key that is revoked or expired), PERMISSION_DENIED (a key with scopes that the caller lacks),
+        UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeApiKey(
+        self,
+        request: _api_key_pb2.RevokeApiKeyRequest,
+        context: _aio.ServicerContext[_api_key_pb2.RevokeApiKeyRequest, _abc.Awaitable[_api_key_pb2.RevokeApiKeyResponse]],
+    ) -> _abc.Awaitable[_api_key_pb2.RevokeApiKeyResponse]:
+        """Ends a key, in all gateways within seconds. To end a key that is revoked changes nothing.
+
+        Errors: NOT_FOUND (API_KEY_NOT_FOUND), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAuditEvents(
+        self,
+        request: _audit_event_pb2.ListAuditEventsRequest,
+        context: _aio.ServicerContext[_audit_event_pb2.ListAuditEventsRequest, _abc.Awaitable[_audit_event_pb2.ListAuditEventsResponse]],
+    ) -> _abc.Awaitable[_audit_event_pb2.ListAuditEventsResponse]:
+        """Lists administrative acts on the caller's tenant, newest first.
+
+        Errors: INVALID_ARGUMENT (INVALID_PAGE_TOKEN, negative page size), UNAVAILABLE.
         """
 
 def add_OperationsServiceServicer_to_server(servicer: OperationsServiceServicer, server: _aio.Server) -> None: ...
