@@ -1,9 +1,9 @@
 """Generates Python from the contracts and checks them, offline.
 
-`python protos/generate.py` writes `shared/protogen`; `--check` proves that what is committed is fresh; `--lint` runs
-`buf format` and `buf lint`; `--breaking REF` compares with the contracts at a git revision. The descriptors of
-`buf.validate` come from the protovalidate wheel, those of `google.*` from googleapis-common-protos and grpcio-tools,
-so nothing is downloaded.
+`python protos/generate.py` writes `shared/protogen`, the descriptors of the public contract among it; `--check` proves
+that what is committed is fresh; `--lint` runs `buf format` and `buf lint`; `--breaking REF` compares with the contracts
+at a git revision. The descriptors of `buf.validate` come from the protovalidate wheel, those of `google.*` from
+googleapis-common-protos and grpcio-tools, so nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 PROTOGEN = ROOT / "shared" / "protogen"
 VALIDATE = "buf/validate/validate.proto"
+GATEWAY = "mercato/gateway/v1"
+DESCRIPTORS = f"{GATEWAY}/descriptors.binpb"
+"""The public contract with everything that it and its errors name, for proxies that turn HTTP and JSON into gRPC."""
+DETAILS = ("google/rpc/status.proto", "google/rpc/error_details.proto")
 PLUGINS = (
     "--python_out={out}",
     "--grpc_python_out={out}",
@@ -88,11 +92,14 @@ def protoc(arguments: list[str], contracts: Path, work: Path) -> None:
 
 
 def generate(target: Path) -> None:
-    """Writes the Python code of all contracts into the empty folder `target`."""
+    """Writes the Python code of all contracts and the descriptors of the public one into the empty folder `target`."""
+    contracts = contract_files(PROTOS)
+    public = [path for path in contracts if path.startswith(f"{GATEWAY}/")]
     with tempfile.TemporaryDirectory() as work:
         plugins = [plugin.format(out=target) for plugin in PLUGINS]
-        protoc([*plugins, *contract_files(PROTOS)], PROTOS, Path(work))
+        protoc([*plugins, *contracts], PROTOS, Path(work))
         protoc([f"--python_out={target}", f"--pyi_out={target}", VALIDATE], PROTOS, Path(work))
+        protoc(["--include_imports", "-o", str(target / DESCRIPTORS), *public, *DETAILS], PROTOS, Path(work))
     for package in ("mercato", "buf"):
         for folder in [target / package, *(target / package).rglob("*")]:
             if folder.is_dir():
@@ -101,6 +108,21 @@ def generate(target: Path) -> None:
         # A file without services has an empty stub; leave no noise.
         if "class " not in stub.read_text():
             stub.unlink()
+
+
+def replace(made: Path, target: Path) -> None:
+    """Makes `target` equal to `made`, touching only what differs: what runs beside it never finds the folder empty."""
+    wanted = {path.relative_to(made) for path in made.rglob("*") if path.is_file()}
+    for path in [path for path in target.rglob("*") if path.is_file() and "__pycache__" not in path.parts]:
+        if path.relative_to(target) not in wanted:
+            path.unlink()
+    for name in sorted(wanted):
+        old, new = target / name, made / name
+        if not old.exists() or old.read_bytes() != new.read_bytes():
+            old.parent.mkdir(parents=True, exist_ok=True)
+            draft = old.with_name(f".{old.name}.new")
+            shutil.copyfile(new, draft)
+            draft.replace(old)
 
 
 def image(contracts: Path, work: Path, name: str) -> Path:
@@ -176,9 +198,9 @@ def main() -> int:
         return buf("format", "protos", "--write")
     if arguments.breaking:
         return breaking(arguments.breaking)
-    shutil.rmtree(PROTOGEN, ignore_errors=True)
-    PROTOGEN.mkdir(parents=True)
-    generate(PROTOGEN)
+    with tempfile.TemporaryDirectory() as work:
+        generate(Path(work))
+        replace(Path(work), PROTOGEN)
     sys.stdout.write(f"generated {len(contract_files(PROTOS))} contracts into shared/protogen\n")
     return 0
 

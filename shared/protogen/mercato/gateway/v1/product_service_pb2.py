@@ -23,12 +23,13 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from mercato.gateway.v1 import item_result_pb2 as mercato_dot_gateway_dot_v1_dot_item__result__pb2
 from mercato.gateway.v1 import product_pb2 as mercato_dot_gateway_dot_v1_dot_product__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(mercato/gateway/v1/product_service.proto\x12\x12mercato.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a$mercato/gateway/v1/item_result.proto\x1a mercato/gateway/v1/product.proto\"X\n\x15ImportProductsRequest\x12?\n\x08products\x18\x01 \x03(\x0b\x32\x1b.mercato.gateway.v1.ProductB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"\xd9\x01\n\x16ImportProductsResponse\x12\x13\n\x0b\x62\x61tch_index\x18\x01 \x01(\x03\x12\x15\n\rcreated_count\x18\x02 \x01(\x05\x12\x15\n\rupdated_count\x18\x03 \x01(\x05\x12\x17\n\x0funchanged_count\x18\x04 \x01(\x05\x12/\n\x08rejected\x18\x05 \x03(\x0b\x32\x1d.mercato.gateway.v1.ItemError\x12\x32\n\x07summary\x18\x06 \x01(\x0b\x32!.mercato.gateway.v1.ImportSummary\"\x86\x01\n\rImportSummary\x12\x16\n\x0ereceived_count\x18\x01 \x01(\x03\x12\x15\n\rcreated_count\x18\x02 \x01(\x03\x12\x15\n\rupdated_count\x18\x03 \x01(\x03\x12\x17\n\x0funchanged_count\x18\x04 \x01(\x03\x12\x16\n\x0erejected_count\x18\x05 \x01(\x03\"3\n\x11GetProductRequest\x12\x1e\n\nproduct_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"B\n\x12GetProductResponse\x12,\n\x07product\x18\x01 \x01(\x0b\x32\x1b.mercato.gateway.v1.Product\"}\n\x17\x42\x61tchGetProductsRequest\x12)\n\x0bproduct_ids\x18\x01 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x08\x01\x10\xe8\x07\"\x07r\x05\x10\x01\x18\x80\x01\x12\x37\n\x04view\x18\x02 \x01(\x0e\x32\x1f.mercato.gateway.v1.ProductViewB\x08\xbaH\x05\x82\x01\x02\x10\x01\"f\n\x18\x42\x61tchGetProductsResponse\x12-\n\x08products\x18\x01 \x03(\x0b\x32\x1b.mercato.gateway.v1.Product\x12\x1b\n\x13missing_product_ids\x18\x02 \x03(\t\"\xa4\x01\n\x13ListProductsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x1a\n\x08\x63\x61tegory\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x37\n\x04view\x18\x04 \x01(\x0e\x32\x1f.mercato.gateway.v1.ProductViewB\x08\xbaH\x05\x82\x01\x02\x10\x01\"^\n\x14ListProductsResponse\x12-\n\x08products\x18\x01 \x03(\x0b\x32\x1b.mercato.gateway.v1.Product\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xed\x01\n\x14UpdateProductRequest\x12\x34\n\x07product\x18\x01 \x01(\x0b\x32\x1b.mercato.gateway.v1.ProductB\x06\xbaH\x03\xd8\x01\x03\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask:n\xbaHk\x1ai\n\x11update.product_id\x12 product.product_id must be given\x1a\x32has(this.product) && this.product.product_id != \'\'\"E\n\x15UpdateProductResponse\x12,\n\x07product\x18\x01 \x01(\x0b\x32\x1b.mercato.gateway.v1.Product\"Y\n\x13UpdateOffersRequest\x12\x42\n\x06offers\x18\x01 \x03(\x0b\x32 .mercato.gateway.v1.ProductOfferB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"^\n\x14UpdateOffersResponse\x12\x15\n\rupdated_count\x18\x01 \x01(\x05\x12/\n\x08rejected\x18\x02 \x03(\x0b\x32\x1d.mercato.gateway.v1.ItemError\"M\n\x14\x44\x65leteProductRequest\x12\x1e\n\nproduct_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"\x17\n\x15\x44\x65leteProductResponse*Z\n\x0bProductView\x12\x1c\n\x18PRODUCT_VIEW_UNSPECIFIED\x10\x00\x12\x16\n\x12PRODUCT_VIEW_BASIC\x10\x01\x12\x15\n\x11PRODUCT_VIEW_FULL\x10\x02\x32\xdb\x05\n\x0eProductService\x12k\n\x0eImportProducts\x12).mercato.gateway.v1.ImportProductsRequest\x1a*.mercato.gateway.v1.ImportProductsResponse(\x01\x30\x01\x12[\n\nGetProduct\x12%.mercato.gateway.v1.GetProductRequest\x1a&.mercato.gateway.v1.GetProductResponse\x12m\n\x10\x42\x61tchGetProducts\x12+.mercato.gateway.v1.BatchGetProductsRequest\x1a,.mercato.gateway.v1.BatchGetProductsResponse\x12\x61\n\x0cListProducts\x12\'.mercato.gateway.v1.ListProductsRequest\x1a(.mercato.gateway.v1.ListProductsResponse\x12\x64\n\rUpdateProduct\x12(.mercato.gateway.v1.UpdateProductRequest\x1a).mercato.gateway.v1.UpdateProductResponse\x12\x61\n\x0cUpdateOffers\x12\'.mercato.gateway.v1.UpdateOffersRequest\x1a(.mercato.gateway.v1.UpdateOffersResponse\x12\x64\n\rDeleteProduct\x12(.mercato.gateway.v1.DeleteProductRequest\x1a).mercato.gateway.v1.DeleteProductResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(mercato/gateway/v1/product_service.proto\x12\x12mercato.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a$mercato/gateway/v1/item_result.proto\x1a mercato/gateway/v1/product.proto\"X\n\x15ImportProductsRequest\x12?\n\x08products\x18\x01 \x03(\x0b\x32\x1b.mercato.gateway.v1.ProductB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"\xd9\x01\n\x16ImportProductsResponse\x12\x13\n\x0b\x62\x61tch_index\x18\x01 \x01(\x03\x12\x15\n\rcreated_count\x18\x02 \x01(\x05\x12\x15\n\rupdated_count\x18\x03 \x01(\x05\x12\x17\n\x0funchanged_count\x18\x04 \x01(\x05\x12/\n\x08rejected\x18\x05 \x03(\x0b\x32\x1d.mercato.gateway.v1.ItemError\x12\x32\n\x07summary\x18\x06 \x01(\x0b\x32!.mercato.gateway.v1.ImportSummary\"\x86\x01\n\rImportSummary\x12\x16\n\x0ereceived_count\x18\x01 \x01(\x03\x12\x15\n\rcreated_count\x18\x02 \x01(\x03\x12\x15\n\rupdated_count\x18\x03 \x01(\x03\x12\x17\n\x0funchanged_count\x18\x04 \x01(\x03\x12\x16\n\x0erejected_count\x18\x05 \x01(\x03\"3\n\x11GetProductRequest\x12\x1e\n\nproduct_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"B\n\x12GetProductResponse\x12,\n\x07product\x18\x01 \x01(\x0b\x32\x1b.mercato.gateway.v1.Product\"}\n\x17\x42\x61tchGetProductsRequest\x12)\n\x0bproduct_ids\x18\x01 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x08\x01\x10\xe8\x07\"\x07r\x05\x10\x01\x18\x80\x01\x12\x37\n\x04view\x18\x02 \x01(\x0e\x32\x1f.mercato.gateway.v1.ProductViewB\x08\xbaH\x05\x82\x01\x02\x10\x01\"f\n\x18\x42\x61tchGetProductsResponse\x12-\n\x08products\x18\x01 \x03(\x0b\x32\x1b.mercato.gateway.v1.Product\x12\x1b\n\x13missing_product_ids\x18\x02 \x03(\t\"\xa4\x01\n\x13ListProductsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x1a\n\x08\x63\x61tegory\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x37\n\x04view\x18\x04 \x01(\x0e\x32\x1f.mercato.gateway.v1.ProductViewB\x08\xbaH\x05\x82\x01\x02\x10\x01\"^\n\x14ListProductsResponse\x12-\n\x08products\x18\x01 \x03(\x0b\x32\x1b.mercato.gateway.v1.Product\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xed\x01\n\x14UpdateProductRequest\x12\x34\n\x07product\x18\x01 \x01(\x0b\x32\x1b.mercato.gateway.v1.ProductB\x06\xbaH\x03\xd8\x01\x03\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask:n\xbaHk\x1ai\n\x11update.product_id\x12 product.product_id must be given\x1a\x32has(this.product) && this.product.product_id != \'\'\"E\n\x15UpdateProductResponse\x12,\n\x07product\x18\x01 \x01(\x0b\x32\x1b.mercato.gateway.v1.Product\"Y\n\x13UpdateOffersRequest\x12\x42\n\x06offers\x18\x01 \x03(\x0b\x32 .mercato.gateway.v1.ProductOfferB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"^\n\x14UpdateOffersResponse\x12\x15\n\rupdated_count\x18\x01 \x01(\x05\x12/\n\x08rejected\x18\x02 \x03(\x0b\x32\x1d.mercato.gateway.v1.ItemError\"M\n\x14\x44\x65leteProductRequest\x12\x1e\n\nproduct_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"\x17\n\x15\x44\x65leteProductResponse*Z\n\x0bProductView\x12\x1c\n\x18PRODUCT_VIEW_UNSPECIFIED\x10\x00\x12\x16\n\x12PRODUCT_VIEW_BASIC\x10\x01\x12\x15\n\x11PRODUCT_VIEW_FULL\x10\x02\x32\xf1\x07\n\x0eProductService\x12\x8b\x01\n\x0eImportProducts\x12).mercato.gateway.v1.ImportProductsRequest\x1a*.mercato.gateway.v1.ImportProductsResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/v1/products:import:\x01*(\x01\x30\x01\x12~\n\nGetProduct\x12%.mercato.gateway.v1.GetProductRequest\x1a&.mercato.gateway.v1.GetProductResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/products/{product_id}\x12\xa8\x01\n\x10\x42\x61tchGetProducts\x12+.mercato.gateway.v1.BatchGetProductsRequest\x1a,.mercato.gateway.v1.BatchGetProductsResponse\"9\x82\xd3\xe4\x93\x02\x33\x12\x15/v1/products:batchGetZ\x1a\"\x15/v1/products:batchGet:\x01*\x12w\n\x0cListProducts\x12\'.mercato.gateway.v1.ListProductsRequest\x1a(.mercato.gateway.v1.ListProductsResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/products\x12\x98\x01\n\rUpdateProduct\x12(.mercato.gateway.v1.UpdateProductRequest\x1a).mercato.gateway.v1.UpdateProductResponse\"2\x82\xd3\xe4\x93\x02,2!/v1/products/{product.product_id}:\x07product\x12\x87\x01\n\x0cUpdateOffers\x12\'.mercato.gateway.v1.UpdateOffersRequest\x1a(.mercato.gateway.v1.UpdateOffersResponse\"$\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/products:updateOffers:\x01*\x12\x87\x01\n\rDeleteProduct\x12(.mercato.gateway.v1.DeleteProductRequest\x1a).mercato.gateway.v1.DeleteProductResponse\"!\x82\xd3\xe4\x93\x02\x1b*\x19/v1/products/{product_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,38 +60,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEOFFERSREQUEST'].fields_by_name['offers']._serialized_options = b'\272H\r\222\001\n\010\001\020\350\007\"\003\330\001\003'
   _globals['_DELETEPRODUCTREQUEST'].fields_by_name['product_id']._loaded_options = None
   _globals['_DELETEPRODUCTREQUEST'].fields_by_name['product_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
-  _globals['_PRODUCTVIEW']._serialized_start=1863
-  _globals['_PRODUCTVIEW']._serialized_end=1953
-  _globals['_IMPORTPRODUCTSREQUEST']._serialized_start=199
-  _globals['_IMPORTPRODUCTSREQUEST']._serialized_end=287
-  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_start=290
-  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_end=507
-  _globals['_IMPORTSUMMARY']._serialized_start=510
-  _globals['_IMPORTSUMMARY']._serialized_end=644
-  _globals['_GETPRODUCTREQUEST']._serialized_start=646
-  _globals['_GETPRODUCTREQUEST']._serialized_end=697
-  _globals['_GETPRODUCTRESPONSE']._serialized_start=699
-  _globals['_GETPRODUCTRESPONSE']._serialized_end=765
-  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_start=767
-  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_end=892
-  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_start=894
-  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_end=996
-  _globals['_LISTPRODUCTSREQUEST']._serialized_start=999
-  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1163
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1165
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=1259
-  _globals['_UPDATEPRODUCTREQUEST']._serialized_start=1262
-  _globals['_UPDATEPRODUCTREQUEST']._serialized_end=1499
-  _globals['_UPDATEPRODUCTRESPONSE']._serialized_start=1501
-  _globals['_UPDATEPRODUCTRESPONSE']._serialized_end=1570
-  _globals['_UPDATEOFFERSREQUEST']._serialized_start=1572
-  _globals['_UPDATEOFFERSREQUEST']._serialized_end=1661
-  _globals['_UPDATEOFFERSRESPONSE']._serialized_start=1663
-  _globals['_UPDATEOFFERSRESPONSE']._serialized_end=1757
-  _globals['_DELETEPRODUCTREQUEST']._serialized_start=1759
-  _globals['_DELETEPRODUCTREQUEST']._serialized_end=1836
-  _globals['_DELETEPRODUCTRESPONSE']._serialized_start=1838
-  _globals['_DELETEPRODUCTRESPONSE']._serialized_end=1861
-  _globals['_PRODUCTSERVICE']._serialized_start=1956
-  _globals['_PRODUCTSERVICE']._serialized_end=2687
+  _globals['_PRODUCTSERVICE'].methods_by_name['ImportProducts']._loaded_options = None
+  _globals['_PRODUCTSERVICE'].methods_by_name['ImportProducts']._serialized_options = b'\202\323\344\223\002\030\"\023/v1/products:import:\001*'
+  _globals['_PRODUCTSERVICE'].methods_by_name['GetProduct']._loaded_options = None
+  _globals['_PRODUCTSERVICE'].methods_by_name['GetProduct']._serialized_options = b'\202\323\344\223\002\033\022\031/v1/products/{product_id}'
+  _globals['_PRODUCTSERVICE'].methods_by_name['BatchGetProducts']._loaded_options = None
+  _globals['_PRODUCTSERVICE'].methods_by_name['BatchGetProducts']._serialized_options = b'\202\323\344\223\0023\022\025/v1/products:batchGetZ\032\"\025/v1/products:batchGet:\001*'
+  _globals['_PRODUCTSERVICE'].methods_by_name['ListProducts']._loaded_options = None
+  _globals['_PRODUCTSERVICE'].methods_by_name['ListProducts']._serialized_options = b'\202\323\344\223\002\016\022\014/v1/products'
+  _globals['_PRODUCTSERVICE'].methods_by_name['UpdateProduct']._loaded_options = None
+  _globals['_PRODUCTSERVICE'].methods_by_name['UpdateProduct']._serialized_options = b'\202\323\344\223\002,2!/v1/products/{product.product_id}:\007product'
+  _globals['_PRODUCTSERVICE'].methods_by_name['UpdateOffers']._loaded_options = None
+  _globals['_PRODUCTSERVICE'].methods_by_name['UpdateOffers']._serialized_options = b'\202\323\344\223\002\036\"\031/v1/products:updateOffers:\001*'
+  _globals['_PRODUCTSERVICE'].methods_by_name['DeleteProduct']._loaded_options = None
+  _globals['_PRODUCTSERVICE'].methods_by_name['DeleteProduct']._serialized_options = b'\202\323\344\223\002\033*\031/v1/products/{product_id}'
+  _globals['_PRODUCTVIEW']._serialized_start=1893
+  _globals['_PRODUCTVIEW']._serialized_end=1983
+  _globals['_IMPORTPRODUCTSREQUEST']._serialized_start=229
+  _globals['_IMPORTPRODUCTSREQUEST']._serialized_end=317
+  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_start=320
+  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_end=537
+  _globals['_IMPORTSUMMARY']._serialized_start=540
+  _globals['_IMPORTSUMMARY']._serialized_end=674
+  _globals['_GETPRODUCTREQUEST']._serialized_start=676
+  _globals['_GETPRODUCTREQUEST']._serialized_end=727
+  _globals['_GETPRODUCTRESPONSE']._serialized_start=729
+  _globals['_GETPRODUCTRESPONSE']._serialized_end=795
+  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_start=797
+  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_end=922
+  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_start=924
+  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_end=1026
+  _globals['_LISTPRODUCTSREQUEST']._serialized_start=1029
+  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1193
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1195
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=1289
+  _globals['_UPDATEPRODUCTREQUEST']._serialized_start=1292
+  _globals['_UPDATEPRODUCTREQUEST']._serialized_end=1529
+  _globals['_UPDATEPRODUCTRESPONSE']._serialized_start=1531
+  _globals['_UPDATEPRODUCTRESPONSE']._serialized_end=1600
+  _globals['_UPDATEOFFERSREQUEST']._serialized_start=1602
+  _globals['_UPDATEOFFERSREQUEST']._serialized_end=1691
+  _globals['_UPDATEOFFERSRESPONSE']._serialized_start=1693
+  _globals['_UPDATEOFFERSRESPONSE']._serialized_end=1787
+  _globals['_DELETEPRODUCTREQUEST']._serialized_start=1789
+  _globals['_DELETEPRODUCTREQUEST']._serialized_end=1866
+  _globals['_DELETEPRODUCTRESPONSE']._serialized_start=1868
+  _globals['_DELETEPRODUCTRESPONSE']._serialized_end=1891
+  _globals['_PRODUCTSERVICE']._serialized_start=1986
+  _globals['_PRODUCTSERVICE']._serialized_end=2995
 # @@protoc_insertion_point(module_scope)

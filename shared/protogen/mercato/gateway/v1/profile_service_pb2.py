@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from mercato.gateway.v1 import user_profile_pb2 as mercato_dot_gateway_dot_v1_dot_user__profile__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(mercato/gateway/v1/profile_service.proto\x12\x12mercato.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a%mercato/gateway/v1/user_profile.proto\"\xcd\x01\n\x15GetUserProfileRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nvisitor_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01:{\xbaHx\x1av\n\x0eprofile.person\x12\x33\x65xactly one of user_id and visitor_id must be given\x1a/(this.user_id != \'\') != (this.visitor_id != \'\')\"J\n\x16GetUserProfileResponse\x12\x30\n\x07profile\x18\x01 \x01(\x0b\x32\x1f.mercato.gateway.v1.UserProfile2y\n\x0eProfileService\x12g\n\x0eGetUserProfile\x12).mercato.gateway.v1.GetUserProfileRequest\x1a*.mercato.gateway.v1.GetUserProfileResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(mercato/gateway/v1/profile_service.proto\x12\x12mercato.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a%mercato/gateway/v1/user_profile.proto\"\xcd\x01\n\x15GetUserProfileRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nvisitor_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01:{\xbaHx\x1av\n\x0eprofile.person\x12\x33\x65xactly one of user_id and visitor_id must be given\x1a/(this.user_id != \'\') != (this.visitor_id != \'\')\"J\n\x16GetUserProfileResponse\x12\x30\n\x07profile\x18\x01 \x01(\x0b\x32\x1f.mercato.gateway.v1.UserProfile2\xc4\x01\n\x0eProfileService\x12\xb1\x01\n\x0eGetUserProfile\x12).mercato.gateway.v1.GetUserProfileRequest\x1a*.mercato.gateway.v1.GetUserProfileResponse\"H\x82\xd3\xe4\x93\x02\x42\x12\x1b/v1/users/{user_id}/profileZ#\x12!/v1/visitors/{visitor_id}/profileb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,10 +40,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETUSERPROFILEREQUEST'].fields_by_name['visitor_id']._serialized_options = b'\272H\005r\003\030\200\001'
   _globals['_GETUSERPROFILEREQUEST']._loaded_options = None
   _globals['_GETUSERPROFILEREQUEST']._serialized_options = b'\272Hx\032v\n\016profile.person\0223exactly one of user_id and visitor_id must be given\032/(this.user_id != \'\') != (this.visitor_id != \'\')'
-  _globals['_GETUSERPROFILEREQUEST']._serialized_start=133
-  _globals['_GETUSERPROFILEREQUEST']._serialized_end=338
-  _globals['_GETUSERPROFILERESPONSE']._serialized_start=340
-  _globals['_GETUSERPROFILERESPONSE']._serialized_end=414
-  _globals['_PROFILESERVICE']._serialized_start=416
-  _globals['_PROFILESERVICE']._serialized_end=537
+  _globals['_PROFILESERVICE'].methods_by_name['GetUserProfile']._loaded_options = None
+  _globals['_PROFILESERVICE'].methods_by_name['GetUserProfile']._serialized_options = b'\202\323\344\223\002B\022\033/v1/users/{user_id}/profileZ#\022!/v1/visitors/{visitor_id}/profile'
+  _globals['_GETUSERPROFILEREQUEST']._serialized_start=163
+  _globals['_GETUSERPROFILEREQUEST']._serialized_end=368
+  _globals['_GETUSERPROFILERESPONSE']._serialized_start=370
+  _globals['_GETUSERPROFILERESPONSE']._serialized_end=444
+  _globals['_PROFILESERVICE']._serialized_start=447
+  _globals['_PROFILESERVICE']._serialized_end=643
 # @@protoc_insertion_point(module_scope)

@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from mercato.gateway.v1 import product_pb2 as mercato_dot_gateway_dot_v1_dot_product__pb2
 from mercato.gateway.v1 import recommendation_pb2 as mercato_dot_gateway_dot_v1_dot_recommendation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/mercato/gateway/v1/recommendation_service.proto\x12\x12mercato.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a mercato/gateway/v1/product.proto\x1a\'mercato/gateway/v1/recommendation.proto\"\xc3\x03\n\x10RecommendRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nvisitor_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x33\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\".mercato.gateway.v1.RequestContext\x12:\n\tplacement\x18\x04 \x01(\x0e\x32\x1d.mercato.gateway.v1.PlacementB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1a\n\tpage_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x31\n\x06\x66ilter\x18\x06 \x01(\x0b\x32!.mercato.gateway.v1.ProductFilter\x12\x19\n\x11\x65xclude_purchased\x18\x07 \x01(\x08\x12\x31\n\tdiversity\x18\x08 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x65xplain\x18\t \x01(\x08\x12\x36\n\x0erevenue_weight\x18\n \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x01\x88\x01\x01\x42\x0c\n\n_diversityB\x11\n\x0f_revenue_weight\"\xb0\x01\n\x11RecommendResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.mercato.gateway.v1.RankedProduct\x12\x19\n\x11\x61ttribution_token\x18\x02 \x01(\t\x12\x38\n\x0emissing_stages\x18\x03 \x03(\x0b\x32 .mercato.gateway.v1.MissingStage\x12\x12\n\nrelease_id\x18\x04 \x01(\t\"\xc0\x01\n\x16SimilarProductsRequest\x12\x1e\n\nproduct_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x31\n\x06\x66ilter\x18\x03 \x01(\x0b\x32!.mercato.gateway.v1.ProductFilter\x12\x19\n\x07user_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nvisitor_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"\xa2\x01\n\x17SimilarProductsResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.mercato.gateway.v1.RankedProduct\x12\x19\n\x11\x61ttribution_token\x18\x02 \x01(\t\x12\x38\n\x0emissing_stages\x18\x03 \x03(\x0b\x32 .mercato.gateway.v1.MissingStage\"h\n\x16\x43ompareProductsRequest\x12\x1e\n\nproduct_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12.\n\x11other_product_ids\x18\x02 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x01\x10\x64\"\x07r\x05\x10\x01\x18\x80\x01\"m\n\x17\x43ompareProductsResponse\x12;\n\x0csimilarities\x18\x01 \x03(\x0b\x32%.mercato.gateway.v1.ProductSimilarity\x12\x15\n\rmodel_release\x18\x02 \x01(\t\"H\n\x11ProductSimilarity\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x0e\n\x06\x63osine\x18\x02 \x01(\x01\x12\x0f\n\x07pearson\x18\x03 \x01(\x01*\x9b\x01\n\tPlacement\x12\x19\n\x15PLACEMENT_UNSPECIFIED\x10\x00\x12\x12\n\x0ePLACEMENT_HOME\x10\x01\x12\x17\n\x13PLACEMENT_BUY_AGAIN\x10\x02\x12\x16\n\x12PLACEMENT_DISCOVER\x10\x03\x12\x1a\n\x16PLACEMENT_PRODUCT_PAGE\x10\x04\x12\x12\n\x0ePLACEMENT_CART\x10\x05\x32\xc9\x02\n\x15RecommendationService\x12X\n\tRecommend\x12$.mercato.gateway.v1.RecommendRequest\x1a%.mercato.gateway.v1.RecommendResponse\x12j\n\x0fSimilarProducts\x12*.mercato.gateway.v1.SimilarProductsRequest\x1a+.mercato.gateway.v1.SimilarProductsResponse\x12j\n\x0f\x43ompareProducts\x12*.mercato.gateway.v1.CompareProductsRequest\x1a+.mercato.gateway.v1.CompareProductsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/mercato/gateway/v1/recommendation_service.proto\x12\x12mercato.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a mercato/gateway/v1/product.proto\x1a\'mercato/gateway/v1/recommendation.proto\"\xc3\x03\n\x10RecommendRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nvisitor_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x33\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\".mercato.gateway.v1.RequestContext\x12:\n\tplacement\x18\x04 \x01(\x0e\x32\x1d.mercato.gateway.v1.PlacementB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1a\n\tpage_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x31\n\x06\x66ilter\x18\x06 \x01(\x0b\x32!.mercato.gateway.v1.ProductFilter\x12\x19\n\x11\x65xclude_purchased\x18\x07 \x01(\x08\x12\x31\n\tdiversity\x18\x08 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x65xplain\x18\t \x01(\x08\x12\x36\n\x0erevenue_weight\x18\n \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x01\x88\x01\x01\x42\x0c\n\n_diversityB\x11\n\x0f_revenue_weight\"\xb0\x01\n\x11RecommendResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.mercato.gateway.v1.RankedProduct\x12\x19\n\x11\x61ttribution_token\x18\x02 \x01(\t\x12\x38\n\x0emissing_stages\x18\x03 \x03(\x0b\x32 .mercato.gateway.v1.MissingStage\x12\x12\n\nrelease_id\x18\x04 \x01(\t\"\xc0\x01\n\x16SimilarProductsRequest\x12\x1e\n\nproduct_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x31\n\x06\x66ilter\x18\x03 \x01(\x0b\x32!.mercato.gateway.v1.ProductFilter\x12\x19\n\x07user_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nvisitor_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"\xa2\x01\n\x17SimilarProductsResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.mercato.gateway.v1.RankedProduct\x12\x19\n\x11\x61ttribution_token\x18\x02 \x01(\t\x12\x38\n\x0emissing_stages\x18\x03 \x03(\x0b\x32 .mercato.gateway.v1.MissingStage\"h\n\x16\x43ompareProductsRequest\x12\x1e\n\nproduct_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12.\n\x11other_product_ids\x18\x02 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x01\x10\x64\"\x07r\x05\x10\x01\x18\x80\x01\"m\n\x17\x43ompareProductsResponse\x12;\n\x0csimilarities\x18\x01 \x03(\x0b\x32%.mercato.gateway.v1.ProductSimilarity\x12\x15\n\rmodel_release\x18\x02 \x01(\t\"H\n\x11ProductSimilarity\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x0e\n\x06\x63osine\x18\x02 \x01(\x01\x12\x0f\n\x07pearson\x18\x03 \x01(\x01*\x9b\x01\n\tPlacement\x12\x19\n\x15PLACEMENT_UNSPECIFIED\x10\x00\x12\x12\n\x0ePLACEMENT_HOME\x10\x01\x12\x17\n\x13PLACEMENT_BUY_AGAIN\x10\x02\x12\x16\n\x12PLACEMENT_DISCOVER\x10\x03\x12\x1a\n\x16PLACEMENT_PRODUCT_PAGE\x10\x04\x12\x12\n\x0ePLACEMENT_CART\x10\x05\x32\xca\x03\n\x15RecommendationService\x12{\n\tRecommend\x12$.mercato.gateway.v1.RecommendRequest\x1a%.mercato.gateway.v1.RecommendResponse\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/products:recommend:\x01*\x12\x98\x01\n\x0fSimilarProducts\x12*.mercato.gateway.v1.SimilarProductsRequest\x1a+.mercato.gateway.v1.SimilarProductsResponse\",\x82\xd3\xe4\x93\x02&\"!/v1/products/{product_id}:similar:\x01*\x12\x98\x01\n\x0f\x43ompareProducts\x12*.mercato.gateway.v1.CompareProductsRequest\x1a+.mercato.gateway.v1.CompareProductsResponse\",\x82\xd3\xe4\x93\x02&\"!/v1/products/{product_id}:compare:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,22 +59,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPAREPRODUCTSREQUEST'].fields_by_name['product_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_COMPAREPRODUCTSREQUEST'].fields_by_name['other_product_ids']._loaded_options = None
   _globals['_COMPAREPRODUCTSREQUEST'].fields_by_name['other_product_ids']._serialized_options = b'\272H\020\222\001\r\010\001\020d\"\007r\005\020\001\030\200\001'
-  _globals['_PLACEMENT']._serialized_start=1460
-  _globals['_PLACEMENT']._serialized_end=1615
-  _globals['_RECOMMENDREQUEST']._serialized_start=176
-  _globals['_RECOMMENDREQUEST']._serialized_end=627
-  _globals['_RECOMMENDRESPONSE']._serialized_start=630
-  _globals['_RECOMMENDRESPONSE']._serialized_end=806
-  _globals['_SIMILARPRODUCTSREQUEST']._serialized_start=809
-  _globals['_SIMILARPRODUCTSREQUEST']._serialized_end=1001
-  _globals['_SIMILARPRODUCTSRESPONSE']._serialized_start=1004
-  _globals['_SIMILARPRODUCTSRESPONSE']._serialized_end=1166
-  _globals['_COMPAREPRODUCTSREQUEST']._serialized_start=1168
-  _globals['_COMPAREPRODUCTSREQUEST']._serialized_end=1272
-  _globals['_COMPAREPRODUCTSRESPONSE']._serialized_start=1274
-  _globals['_COMPAREPRODUCTSRESPONSE']._serialized_end=1383
-  _globals['_PRODUCTSIMILARITY']._serialized_start=1385
-  _globals['_PRODUCTSIMILARITY']._serialized_end=1457
-  _globals['_RECOMMENDATIONSERVICE']._serialized_start=1618
-  _globals['_RECOMMENDATIONSERVICE']._serialized_end=1947
+  _globals['_RECOMMENDATIONSERVICE'].methods_by_name['Recommend']._loaded_options = None
+  _globals['_RECOMMENDATIONSERVICE'].methods_by_name['Recommend']._serialized_options = b'\202\323\344\223\002\033\"\026/v1/products:recommend:\001*'
+  _globals['_RECOMMENDATIONSERVICE'].methods_by_name['SimilarProducts']._loaded_options = None
+  _globals['_RECOMMENDATIONSERVICE'].methods_by_name['SimilarProducts']._serialized_options = b'\202\323\344\223\002&\"!/v1/products/{product_id}:similar:\001*'
+  _globals['_RECOMMENDATIONSERVICE'].methods_by_name['CompareProducts']._loaded_options = None
+  _globals['_RECOMMENDATIONSERVICE'].methods_by_name['CompareProducts']._serialized_options = b'\202\323\344\223\002&\"!/v1/products/{product_id}:compare:\001*'
+  _globals['_PLACEMENT']._serialized_start=1490
+  _globals['_PLACEMENT']._serialized_end=1645
+  _globals['_RECOMMENDREQUEST']._serialized_start=206
+  _globals['_RECOMMENDREQUEST']._serialized_end=657
+  _globals['_RECOMMENDRESPONSE']._serialized_start=660
+  _globals['_RECOMMENDRESPONSE']._serialized_end=836
+  _globals['_SIMILARPRODUCTSREQUEST']._serialized_start=839
+  _globals['_SIMILARPRODUCTSREQUEST']._serialized_end=1031
+  _globals['_SIMILARPRODUCTSRESPONSE']._serialized_start=1034
+  _globals['_SIMILARPRODUCTSRESPONSE']._serialized_end=1196
+  _globals['_COMPAREPRODUCTSREQUEST']._serialized_start=1198
+  _globals['_COMPAREPRODUCTSREQUEST']._serialized_end=1302
+  _globals['_COMPAREPRODUCTSRESPONSE']._serialized_start=1304
+  _globals['_COMPAREPRODUCTSRESPONSE']._serialized_end=1413
+  _globals['_PRODUCTSIMILARITY']._serialized_start=1415
+  _globals['_PRODUCTSIMILARITY']._serialized_end=1487
+  _globals['_RECOMMENDATIONSERVICE']._serialized_start=1648
+  _globals['_RECOMMENDATIONSERVICE']._serialized_end=2106
 # @@protoc_insertion_point(module_scope)

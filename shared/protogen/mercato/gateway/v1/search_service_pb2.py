@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from mercato.gateway.v1 import product_pb2 as mercato_dot_gateway_dot_v1_dot_product__pb2
 from mercato.gateway.v1 import recommendation_pb2 as mercato_dot_gateway_dot_v1_dot_recommendation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'mercato/gateway/v1/search_service.proto\x12\x12mercato.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a mercato/gateway/v1/product.proto\x1a\'mercato/gateway/v1/recommendation.proto\"\xae\x03\n\rSearchRequest\x12\x17\n\x05query\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x31\n\x06\x66ilter\x18\x02 \x01(\x0b\x32!.mercato.gateway.v1.ProductFilter\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x19\n\x07user_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nvisitor_id\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x33\n\x07\x63ontext\x18\x07 \x01(\x0b\x32\".mercato.gateway.v1.RequestContext\x12\x0f\n\x07\x65xplain\x18\x08 \x01(\x08:\x97\x01\xbaH\x93\x01\x1a\x90\x01\n\x0csearch.terms\x12(query or filter.categories must be given\x1aVthis.query.matches(\'[^\\\\s]\') || (has(this.filter) && size(this.filter.categories) > 0)\"\xb2\x01\n\x0eSearchResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.mercato.gateway.v1.RankedProduct\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11\x61ttribution_token\x18\x03 \x01(\t\x12\x38\n\x0emissing_stages\x18\x04 \x03(\x0b\x32 .mercato.gateway.v1.MissingStage2`\n\rSearchService\x12O\n\x06Search\x12!.mercato.gateway.v1.SearchRequest\x1a\".mercato.gateway.v1.SearchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'mercato/gateway/v1/search_service.proto\x12\x12mercato.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a mercato/gateway/v1/product.proto\x1a\'mercato/gateway/v1/recommendation.proto\"\xae\x03\n\rSearchRequest\x12\x17\n\x05query\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x31\n\x06\x66ilter\x18\x02 \x01(\x0b\x32!.mercato.gateway.v1.ProductFilter\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x19\n\x07user_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nvisitor_id\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x33\n\x07\x63ontext\x18\x07 \x01(\x0b\x32\".mercato.gateway.v1.RequestContext\x12\x0f\n\x07\x65xplain\x18\x08 \x01(\x08:\x97\x01\xbaH\x93\x01\x1a\x90\x01\n\x0csearch.terms\x12(query or filter.categories must be given\x1aVthis.query.matches(\'[^\\\\s]\') || (has(this.filter) && size(this.filter.categories) > 0)\"\xb2\x01\n\x0eSearchResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.mercato.gateway.v1.RankedProduct\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11\x61ttribution_token\x18\x03 \x01(\t\x12\x38\n\x0emissing_stages\x18\x04 \x03(\x0b\x32 .mercato.gateway.v1.MissingStage2\x98\x01\n\rSearchService\x12\x86\x01\n\x06Search\x12!.mercato.gateway.v1.SearchRequest\x1a\".mercato.gateway.v1.SearchResponse\"5\x82\xd3\xe4\x93\x02/\"\x13/v1/products:search:\x01*Z\x15\x12\x13/v1/products:searchb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,10 +47,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHREQUEST'].fields_by_name['visitor_id']._serialized_options = b'\272H\005r\003\030\200\001'
   _globals['_SEARCHREQUEST']._loaded_options = None
   _globals['_SEARCHREQUEST']._serialized_options = b'\272H\223\001\032\220\001\n\014search.terms\022(query or filter.categories must be given\032Vthis.query.matches(\'[^\\\\s]\') || (has(this.filter) && size(this.filter.categories) > 0)'
-  _globals['_SEARCHREQUEST']._serialized_start=168
-  _globals['_SEARCHREQUEST']._serialized_end=598
-  _globals['_SEARCHRESPONSE']._serialized_start=601
-  _globals['_SEARCHRESPONSE']._serialized_end=779
-  _globals['_SEARCHSERVICE']._serialized_start=781
-  _globals['_SEARCHSERVICE']._serialized_end=877
+  _globals['_SEARCHSERVICE'].methods_by_name['Search']._loaded_options = None
+  _globals['_SEARCHSERVICE'].methods_by_name['Search']._serialized_options = b'\202\323\344\223\002/\"\023/v1/products:search:\001*Z\025\022\023/v1/products:search'
+  _globals['_SEARCHREQUEST']._serialized_start=198
+  _globals['_SEARCHREQUEST']._serialized_end=628
+  _globals['_SEARCHRESPONSE']._serialized_start=631
+  _globals['_SEARCHRESPONSE']._serialized_end=809
+  _globals['_SEARCHSERVICE']._serialized_start=812
+  _globals['_SEARCHSERVICE']._serialized_end=964
 # @@protoc_insertion_point(module_scope)
