@@ -23,6 +23,8 @@ class GatewaySettings(ServiceSettings):
     trainer_address: str = address_field("trainer")
     data: Path = data_field()
 
+    adaptive_limit: bool = True
+    """As in every service, but on: what is refused is refused here, before any other service has worked on it."""
     recommend_seconds: float = Field(2.0, gt=0)
     """Time for a recommendation; less when the caller's deadline is shorter. The stages share it."""
     search_seconds: float = Field(3.0, gt=0)

@@ -18,6 +18,7 @@ from grpc.aio import ClientCallDetails, Metadata
 from shared.client.breaker import CircuitBreaker
 from shared.client.failures import CircuitOpen, NoTimeLeft
 from shared.client.retry import RetryBudget, RetryPolicy
+from shared.context.priority import PRIORITY_METADATA, current_priority
 from shared.context.request import (
     REQUEST_ID_METADATA,
     TENANT_METADATA,
@@ -66,6 +67,9 @@ class CallPolicy:
         request_id = current_request_id()
         if request_id and metadata.get(REQUEST_ID_METADATA) is None:
             metadata.add(REQUEST_ID_METADATA, request_id)
+        priority = current_priority()
+        if priority is not None and metadata.get(PRIORITY_METADATA) is None:
+            metadata.add(PRIORITY_METADATA, priority.label)
         return ClientCallDetails(details.method, timeout, metadata, details.credentials, details.wait_for_ready)
 
     def guard(self) -> None:

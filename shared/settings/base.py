@@ -95,7 +95,16 @@ class ServiceSettings(BaseSettings):
     max_message_bytes: int = Field(16 * 1024 * 1024, ge=1024)
     """Largest request or response message; larger requests get RESOURCE_EXHAUSTED, reason MESSAGE_TOO_LARGE."""
     max_in_flight: int = Field(512, ge=1)
-    """Calls served at once; one more is refused with RESOURCE_EXHAUSTED, reason OVERLOADED."""
+    """Calls served at once, streams included; one more is refused with RESOURCE_EXHAUSTED, reason OVERLOADED."""
+    adaptive_limit: bool = False
+    """Whether the limit adapts, below ``max_in_flight``, to what the service can do. On in the gateway: what it lets
+    in is to be answered whole, so the services behind it refuse only what is beyond their fixed limit."""
+    first_limit: int = Field(24, ge=1)
+    """The adaptive limit to begin with."""
+    least_limit: int = Field(6, ge=1)
+    """The adaptive limit never goes below."""
+    queue_seconds: float = Field(0.1, ge=0)
+    """How long an urgent call waits for a place at most; ten times as long for imports and reports."""
     default_deadline_seconds: float = Field(10.0, gt=0)
     """Deadline of a unary call whose client set none."""
     health_interval_seconds: float = Field(2.0, gt=0)

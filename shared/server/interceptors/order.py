@@ -14,6 +14,7 @@ from shared.server.interceptors.metrics import MetricsInterceptor
 from shared.server.interceptors.request_id import RequestIdInterceptor
 from shared.server.interceptors.tenant import TenantInterceptor
 from shared.server.interceptors.validation import ValidationInterceptor
+from shared.server.limits.vegas import FixedLimit, VegasLimit
 from shared.settings.base import ServiceSettings
 
 
@@ -27,9 +28,20 @@ def interceptors(
         *access_log,  # sees every call, refused ones included, with its final code and whole duration
         MetricsInterceptor(),  # likewise; inside the log, so that its cost is in the logged duration
         ErrorsInterceptor(),  # outside all that raises our errors, inside all that reads the code
-        AdmissionInterceptor(settings.max_in_flight),  # before anything is spent on a call too many
+        _admission(settings),  # before anything is spent on a call too many
         DeadlineInterceptor(settings.default_deadline_seconds),  # bounds all that follows
         TenantInterceptor(),  # authentication and quotas are per tenant
         *extra,  # who may call: before the request's content is looked at
         ValidationInterceptor(settings.max_message_bytes),  # last: the handler sees valid messages only
     ]
+
+
+def _admission(settings: ServiceSettings) -> AdmissionInterceptor:
+    """Admission by a limit that adapts, or by the fixed one."""
+    most = settings.max_in_flight
+    limit = (
+        VegasLimit(initial=min(settings.first_limit, most), lowest=min(settings.least_limit, most), highest=most)
+        if settings.adaptive_limit
+        else FixedLimit(most)
+    )
+    return AdmissionInterceptor(limit, wait_seconds=settings.queue_seconds, most_calls=most)
