@@ -200,7 +200,7 @@ class _StageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Stage.ValueType
     STAGE_VECTOR_INDEX: _Stage.ValueType  # 7
     """Search by meaning (one channel within retrieval)."""
     STAGE_BEHAVIOUR: _Stage.ValueType  # 8
-    """The user's vector from what they did last."""
+    """The user's vector from what they did last, or the search for products by it."""
     STAGE_LEARNED_RANKER: _Stage.ValueType  # 9
     """The learned ranker; the blend orders instead."""
     STAGE_EXPECTED_AMOUNT: _Stage.ValueType  # 10
@@ -226,7 +226,7 @@ STAGE_RELEASE: Stage.ValueType  # 6
 STAGE_VECTOR_INDEX: Stage.ValueType  # 7
 """Search by meaning (one channel within retrieval)."""
 STAGE_BEHAVIOUR: Stage.ValueType  # 8
-"""The user's vector from what they did last."""
+"""The user's vector from what they did last, or the search for products by it."""
 STAGE_LEARNED_RANKER: Stage.ValueType  # 9
 """The learned ranker; the blend orders instead."""
 STAGE_EXPECTED_AMOUNT: Stage.ValueType  # 10
