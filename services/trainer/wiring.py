@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from mercato.trainer.v1 import trainer_service_pb2, trainer_service_pb2_grpc
 
@@ -16,6 +17,7 @@ from services.trainer.adapters.profile_events import ProfileEvents
 from services.trainer.adapters.retrieval import RetrievalVectors
 from services.trainer.domain import TrainingKind
 from services.trainer.gather import Gather, Sources
+from services.trainer.measure_releases import MeasureReleases
 from services.trainer.promote import PromoteRelease
 from services.trainer.roll_out import RollOut, RolloutPolicy, WatchRollouts
 from services.trainer.schedule import Schedule, SchedulePolicy
@@ -26,12 +28,22 @@ from services.trainer.watch import ReleaseNotifier, WatchReleases
 from shared.client.channel import channel_check, open_channel
 from shared.postgres.migrations import migrate
 from shared.postgres.pool import open_pool, pool_check
-from shared.server.parts import ServiceParts, Servicer
+from shared.server.parts import Check, ServiceParts, Servicer
+
+
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """What is built, before it is decided whether it serves or trains once."""
+
+    use_cases: UseCases
+    schedule: Schedule
+    trials: WatchRollouts
+    checks: dict[str, Check]
 
 
 @asynccontextmanager
-async def build(settings: TrainerSettings) -> AsyncIterator[ServiceParts]:
-    """Opens what the trainer needs and yields what is served."""
+async def opened(settings: TrainerSettings) -> AsyncIterator[Trainer]:
+    """Opens what the trainer needs; ends running jobs when left."""
     runner = JobProcess(settings.job_threads)
     async with (
         open_pool(settings.postgres_dsn, max_size=6, application_name="mercato-trainer") as pool,
@@ -45,39 +57,53 @@ async def build(settings: TrainerSettings) -> AsyncIterator[ServiceParts]:
         sources = Sources(events, CatalogFacts(catalog), RetrievalVectors(retrieval))
         gather = Gather(sources, settings.history_days)
         train = Train(gather, runner, releases, notifier, _config(settings, runner))
-        watch, rollouts = WatchReleases(releases, notifier, settings.watch_seconds), PostgresRollouts(pool)
+        rollouts = PostgresRollouts(pool)
         policy = RolloutPolicy(check_seconds=settings.rollout_check_seconds)
-        trials = WatchRollouts(rollouts, EventOutcomes(events), notifier, policy)
-        schedule = Schedule(train, releases, events, _schedule(settings, runner))
         use_cases = UseCases(
             train=train,
             promote=PromoteRelease(releases, notifier),
-            watch=watch,
+            watch=WatchReleases(releases, notifier, settings.watch_seconds),
             roll_out=RollOut(rollouts, notifier),
             releases=releases,
         )
         try:
-            yield ServiceParts(
-                name="trainer",
-                servicers=(
-                    Servicer(
-                        trainer_service_pb2.DESCRIPTOR.services_by_name["TrainerService"],
-                        trainer_service_pb2_grpc.add_TrainerServiceServicer_to_server,
-                        TrainerServicer(use_cases),
-                    ),
-                ),
-                dependencies={
+            yield Trainer(
+                use_cases=use_cases,
+                schedule=Schedule(train, releases, events, _schedule(settings, runner)),
+                trials=WatchRollouts(rollouts, EventOutcomes(events), notifier, policy),
+                checks={
                     "postgres": pool_check(pool),
                     "profile": channel_check(profile, "profile"),
                     "catalog": channel_check(catalog, "catalog"),
                     "retrieval": channel_check(retrieval, "retrieval"),
                 },
-                critical=frozenset({"postgres"}),
-                background=(trials.run, schedule.run),
-                on_drain=(watch.end,),
             )
         finally:
             await train.close()
+
+
+@asynccontextmanager
+async def build(settings: TrainerSettings) -> AsyncIterator[ServiceParts]:
+    """Yields what is served."""
+    async with opened(settings) as trainer:
+        yield ServiceParts(
+            name="trainer",
+            servicers=(
+                Servicer(
+                    trainer_service_pb2.DESCRIPTOR.services_by_name["TrainerService"],
+                    trainer_service_pb2_grpc.add_TrainerServiceServicer_to_server,
+                    TrainerServicer(trainer.use_cases),
+                ),
+            ),
+            dependencies=trainer.checks,
+            critical=frozenset({"postgres"}),
+            background=(
+                trainer.trials.run,
+                trainer.schedule.run,
+                MeasureReleases(trainer.use_cases.releases).run,
+            ),
+            on_drain=(trainer.use_cases.watch.end,),
+        )
 
 
 def _kind(settings: TrainerSettings, runner: JobProcess) -> TrainingKind:

@@ -1,6 +1,7 @@
-"""Health as ``grpc.health.v1``: the process (""), each service by full name, and ``dependency:<name>``.
+"""Health as ``grpc.health.v1``: the process (""), each service by full name, ``dependency:<name>`` and ``liveness``.
 
-A service is NOT_SERVING while a critical dependency is down. Dependencies are asked in a loop, each with a
+A service is NOT_SERVING while a critical dependency is down; ``liveness`` is SERVING as long as the process answers, so
+that whoever restarts processes does not do so for a dependency's fault. Dependencies are asked in a loop, each with a
 timeout, so that a health call costs nothing and never hangs.
 """
 
@@ -18,6 +19,7 @@ from shared.telemetry.metrics import DEPENDENCY_UP
 _log = logger("health")
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+LIVENESS = "liveness"
 
 
 class HealthMonitor:
@@ -29,9 +31,12 @@ class HealthMonitor:
         self._interval = settings.health_interval_seconds
         self._timeout = settings.health_timeout_seconds
         self._up: dict[str, bool] = {}
+        self._published: set[str] = set()
+        self._draining = False
 
     async def check(self) -> None:
         """Asks every dependency once, all at the same time, and publishes the result."""
+        await self._publish(LIVENESS, True)
         checks = self._parts.dependencies
         results = await asyncio.gather(*(self._is_up(name, check) for name, check in checks.items()))
         for name, up in zip(checks, results, strict=True):
@@ -47,8 +52,10 @@ class HealthMonitor:
             await self.check()
 
     async def drain(self) -> None:
-        """Everything is NOT_SERVING from now on."""
-        await self.servicer.enter_graceful_shutdown()
+        """Everything but liveness is NOT_SERVING from now on: a process that drains must not be restarted."""
+        self._draining = True
+        for name in self._published - {LIVENESS}:
+            await self.servicer.set(name, _NOT_SERVING)
 
     async def _is_up(self, name: str, check: Check) -> bool:
         """Asks one dependency."""
@@ -67,4 +74,6 @@ class HealthMonitor:
 
     async def _publish(self, name: str, up: bool) -> None:
         """Sets one status."""
-        await self.servicer.set(name, _SERVING if up else _NOT_SERVING)
+        self._published.add(name)
+        if not self._draining:
+            await self.servicer.set(name, _SERVING if up else _NOT_SERVING)

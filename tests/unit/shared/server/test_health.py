@@ -89,3 +89,11 @@ async def test_reflection_lists_the_services(serve_echo: Any) -> None:
 def test_a_critical_dependency_needs_a_check() -> None:
     with pytest.raises(ValueError, match="postgres"):
         ServiceParts(name="x", servicers=(), critical=frozenset({"postgres"}))
+
+
+async def test_liveness_does_not_follow_dependencies(serve_echo: Any) -> None:
+    postgres = Dependency(up=False)
+    parts = {"dependencies": {"postgres": postgres.check}, "critical": frozenset({"postgres"})}
+    async with serve_echo(same, parts=parts) as client:
+        assert await status(client, "") == NOT_SERVING
+        assert await status(client, "liveness") == SERVING
