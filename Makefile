@@ -25,12 +25,15 @@ lint: $(STAMP) ## Check style, types, rooms and contracts
 	$(BIN)/python protos/generate.py --lint
 	$(BIN)/python protos/generate.py --check
 	$(BIN)/python protos/generate.py --breaking $(BASE)
+	$(BIN)/python deploy/monitoring/generate.py --check
 format: $(STAMP) ## Rewrite code and contracts in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/python protos/generate.py --format
 protos: $(STAMP) ## Generate shared/protogen from protos
 	$(BIN)/python protos/generate.py
+monitoring: $(STAMP) ## Generate docs/metrics.md, dashboards and rules
+	$(BIN)/python deploy/monitoring/generate.py
 bench: $(STAMP) ## Measure latency and throughput beside the floor of the same machine
 	$(BIN)/mercato bench
 evaluate: $(STAMP) ## Measure the quality of recommendations beside simple baselines
@@ -47,4 +50,4 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[embedded,models,learning,demo,dev]'
 	touch $(STAMP)
 
-.PHONY: run install test lint format protos bench evaluate clean help
+.PHONY: run install test lint format protos monitoring bench evaluate clean help

@@ -138,6 +138,8 @@ class Change:
     number: int
     content: bool
     attempts: int
+    waited_s: float = 0.0
+    """Since the change was noted, when it was claimed."""
 
 
 @dataclass(frozen=True, slots=True)

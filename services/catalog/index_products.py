@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from shared.context.request import use_deadline, use_tenant
 from shared.errors.base import MercatoError, Unavailable
 from shared.telemetry.logs import logger
 from shared.telemetry.metrics import counter
+from shared.telemetry.outbox import LAG
 
 LONGEST_WAIT_SECONDS = 30.0
 # A batch that fails more often is worked on product by product, so that one bad product stops no other.
@@ -20,8 +22,8 @@ ATTEMPTS_TOGETHER = 2
 AWAY_SECONDS = 0.5
 
 _log = logger("index")
-_indexed = counter("catalog_indexed_products", "Changes written to the index.", ["kind"])
-_failed = counter("catalog_index_failures", "Batches of changes that failed.", ["reason"])
+_indexed = counter("catalog_indexed_products_total", "Changes written to the index.", ["kind"])
+_failed = counter("catalog_index_failures_total", "Batches of changes that failed.", ["reason"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +55,27 @@ class IndexWorker:
         changes = await self._systems.feed.claim(self._policy.batch, self._policy.lease_seconds)
         if not changes:
             return 0
+        claimed_at = time.monotonic()
         with use_tenant(changes[0].tenant), use_deadline(self._policy.lease_seconds * 0.8):
             alone = max(change.attempts for change in changes) > ATTEMPTS_TOGETHER
             parts = [[change] for change in changes] if alone else [changes]
             for number, part in enumerate(parts):
                 try:
-                    await self._try(part)
+                    await self._try(part, claimed_at)
                 except Unavailable as error:
                     left = [change for later in parts[number:] for change in later]
                     await self._put_back(left, error, AWAY_SECONDS, blamed=False)
                     break
         return len(changes)
 
-    async def _try(self, changes: Sequence[Change]) -> None:
+    async def _try(self, changes: Sequence[Change], claimed_at: float) -> None:
         """Raises Unavailable: then it is not the products' fault."""
         try:
             await self._apply(changes)
             await self._systems.feed.finish(changes)
+            taken, lag = time.monotonic() - claimed_at, LAG.labels("products")
+            for change in changes:
+                lag.observe(change.waited_s + taken)
         except Unavailable:
             raise
         except MercatoError as error:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from services.catalog.domain import CatalogState, Change, Facts, ProductWrite, StoredProduct
+from shared.telemetry.outbox import Backlog
 
 
 class ProductTransaction(Protocol):
@@ -63,6 +64,9 @@ class ChangeFeed(Protocol):
 
     async def note_all(self, tenant: str) -> None:
         """Notes every product as changed."""
+
+    async def backlog(self) -> Backlog:
+        """Counts what waits, of all tenants."""
 
     def rebuild_lock(self, tenant: str) -> AbstractAsyncContextManager[bool]:
         """Holds the tenant's rebuild lock across processes inside the block; yields False when another has it."""

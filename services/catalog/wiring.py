@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from mercato.catalog.v1 import catalog_service_pb2, catalog_service_pb2_grpc
 
@@ -27,6 +28,7 @@ from shared.client.channel import channel_check, open_channel
 from shared.postgres.migrations import migrate
 from shared.postgres.pool import open_pool, pool_check
 from shared.server.parts import Background, ServiceParts, Servicer
+from shared.telemetry.outbox import watch_backlog
 
 
 @asynccontextmanager
@@ -44,7 +46,8 @@ async def build(settings: CatalogSettings) -> AsyncIterator[ServiceParts]:
         policy = WorkerPolicy(settings.index_batch, settings.index_poll_seconds, settings.index_lease_seconds)
         keeper = IndexKeeper(systems, rebuild, waker, settings.index_check_seconds)
         workers: list[Background] = [IndexWorker(systems, keeper, waker, policy).run for _ in range(settings.workers)]
-        background = [*workers, keeper.run] if workers else []
+        beside: list[Background] = [keeper.run, partial(watch_backlog, "products", products.backlog)]
+        background = [*workers, *beside] if workers else []
         use_cases = UseCases(
             import_products=ImportProducts(products, waker),
             update_product=UpdateProduct(products, waker),

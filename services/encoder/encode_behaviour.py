@@ -20,6 +20,9 @@ from services.encoder.behaviour import (
 )
 from services.encoder.errors import BrokenVectors, NoBehaviourModel
 from services.encoder.ports import BehaviourReleases, GraphRunner, VectorCache, Vectors
+from shared.telemetry.metrics import CacheMeter
+
+LOOKUPS = CacheMeter("behaviour_vectors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,9 @@ class EncodeBehaviour:
         if not used:
             return UserVector(b"", model.release_id, 0)
         key = _key(model, sequence)
-        if found := (await self._cache.get_many([key])).get(key):
+        found = (await self._cache.get_many([key])).get(key)
+        LOOKUPS.count(hits=found is not None, misses=found is None)
+        if found is not None:
             return UserVector(found, model.release_id, used)
         vector = _checked(await self._graphs.run(model.user_graph, user_inputs(model, sequence)), 1, model.dimension)
         content = vector.astype("<f4").tobytes()

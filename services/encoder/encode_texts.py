@@ -1,6 +1,7 @@
 """Vectors of texts: from the cache, from work in progress, or from the model."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,10 @@ import numpy as np
 from services.encoder.domain import Encoded, ModelRelease, batches, content_key
 from services.encoder.flights import Deliver, Flights
 from services.encoder.ports import TextModel, TokenIds, Tokenizer, VectorCache
-from shared.telemetry.metrics import counter
+from shared.telemetry.metrics import QUEUE_SECONDS, CacheMeter, counter
 
 TEXTS = counter("encoder_texts_total", "Different texts of requests, by where their vector came from.", ("source",))
+LOOKUPS = CacheMeter("text_vectors")
 TOKENS = counter("encoder_tokens_total", "Tokens sent to the model, without padding.")
 
 
@@ -51,6 +53,7 @@ class EncodeTexts:
         wanted = dict(zip(keys, texts, strict=True))
         known = await self._cache.get_many(list(wanted))
         TEXTS.labels("cache").inc(len(known))
+        LOOKUPS.count(hits=len(known), misses=len(wanted) - len(known))
         if missing := {key: text for key, text in wanted.items() if key not in known}:
             known |= await self._flights.vectors(missing)
         return Encoded([known[key] for key in keys], release)
@@ -74,7 +77,9 @@ class EncodeTexts:
         if interactive:
             vectors = await self._model.encode(list(batch.values()), urgent=True)
         else:
+            began = time.perf_counter()
             async with self._bulk:
+                QUEUE_SECONDS.labels("encoder_bulk").observe(time.perf_counter() - began)
                 vectors = await self._model.encode(list(batch.values()), urgent=False)
         rows = np.ascontiguousarray(vectors, dtype="<f4")
         made = {key: row.tobytes() for key, row in zip(batch, rows, strict=True)}

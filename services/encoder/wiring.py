@@ -21,9 +21,11 @@ from services.encoder.settings import EncoderSettings
 from shared.client.channel import channel_check, open_channel
 from shared.release.follower import ReleaseFollower
 from shared.server.parts import ServiceParts, Servicer
+from shared.telemetry.metrics import CurrentName
 from shared.triton.connection import TritonConnection
 from shared.triton.graphs import TritonGraphs
 
+MODEL = CurrentName("encoder_model_info", "The text model that answers.", "model")
 DESCRIPTOR = encoder_service_pb2.DESCRIPTOR.services_by_name["EncoderService"]
 
 
@@ -31,6 +33,7 @@ DESCRIPTOR = encoder_service_pb2.DESCRIPTOR.services_by_name["EncoderService"]
 async def build(settings: EncoderSettings) -> AsyncIterator[ServiceParts]:
     """Raises ModelRepositoryMissing. Triton may be down: the service says so and answers when it is back."""
     stored = await asyncio.to_thread(read_model, settings.repository)
+    MODEL.set(stored.release.release_id)
     tokenizer = await asyncio.to_thread(FileTokenizer, stored.tokenizer, stored.release.max_tokens)
     async with (
         TritonConnection(settings.triton_address, settings.triton_timeout_seconds) as triton,

@@ -11,8 +11,11 @@ from mercato.gateway.v1 import product_pb2, recommendation_pb2
 
 from services.gateway.stages import Stages
 from shared.context.request import current_tenant
+from shared.telemetry.metrics import CacheMeter
 
 LARGEST_READ = 1000
+LOOKUPS = CacheMeter("remembered_products")
+"""Asked only while the catalogue is down."""
 
 
 class Hydrator:
@@ -50,6 +53,8 @@ class Hydrator:
     def _recall(self, tenant: str, ids: list[str]) -> dict[str, product_pb2.Product]:
         recalled: dict[str, product_pb2.Product] = {}
         for product_id in ids:
+            known = (tenant, product_id) in self._products
+            LOOKUPS.count(hits=known, misses=not known)
             product = self._products.get((tenant, product_id), product_pb2.Product(product_id=product_id))
             if product is not None:
                 recalled[product_id] = product

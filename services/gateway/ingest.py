@@ -22,8 +22,11 @@ from shared.attribution.token import TokenSigner
 from shared.client.failures import remote_errors
 from shared.context.request import current_tenant
 from shared.errors.base import Unavailable
+from shared.telemetry.metrics import counter
 
 STORE_TIMEOUT_SECONDS = 30.0
+EVENTS = counter("gateway_events_total", "Events of answered batches by outcome.", ("outcome",))
+ACKNOWLEDGED, REFUSED = EVENTS.labels("acknowledged"), EVENTS.labels("rejected")
 
 
 @dataclass(slots=True)
@@ -53,6 +56,7 @@ class WriteEvents:
                 rejected.append(_bad_token(place, event.event_id))
             else:
                 places.append(place)
+        REFUSED.inc(len(rejected))
         if not places:
             return WrittenEvents(0, 0, 0, rejected)
         kept = events if len(places) == len(events) else [events[place] for place in places]
@@ -60,6 +64,8 @@ class WriteEvents:
             response = await self._stubs.profile.WriteUserEvents(
                 profile_service_pb2.WriteUserEventsRequest(events=kept), timeout=STORE_TIMEOUT_SECONDS
             )
+        ACKNOWLEDGED.inc(response.accepted_count + response.duplicate_count)
+        REFUSED.inc(len(response.rejected))
         for error in response.rejected:
             error.index = places[error.index]
             rejected.append(error)

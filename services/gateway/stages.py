@@ -18,7 +18,7 @@ T = TypeVar("T")
 Stage = recommendation_pb2.Stage
 
 _log = logger("stages")
-_missing = counter("gateway_missing_stages", "Stages left out of an answer.", ["stage"])
+_missing = counter("gateway_missing_stages_total", "Stages left out of an answer.", ["stage"])
 _seconds = histogram("gateway_stage_seconds", "Time of a stage as the gateway sees it.", ["stage"])
 
 

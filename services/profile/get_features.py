@@ -7,8 +7,10 @@ from services.profile.domain.history import HistoryLimits
 from services.profile.feature_cache import FeatureCache
 from services.profile.get_profile import read_person
 from services.profile.ports import Clock, PeopleReader
+from shared.telemetry.metrics import CacheMeter
 
 DEFAULT_PURCHASES = 2_000
+LOOKUPS = CacheMeter("profile_features")
 
 
 class GetFeatures:
@@ -28,6 +30,7 @@ class GetFeatures:
             return Features()
         now_us = self._clock()
         cached = self._cache.get(tenant, person, most, now_us)
+        LOOKUPS.count(hits=cached is not None, misses=cached is None)
         if cached is None:
             cached = await self._read(tenant, (user_id, visitor_id), most, now_us)
         return cached

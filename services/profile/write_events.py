@@ -6,13 +6,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.profile.domain.event import Event, Outcome, TimeLimits, Written
+from services.profile.domain.event import SECOND_US, Event, Outcome, TimeLimits, Written
 from services.profile.ports import Clock, EventStore
 from shared.errors.base import Violation
 from shared.errors.reasons import Reason
-from shared.telemetry.metrics import counter
+from shared.telemetry.metrics import LAG_BUCKETS, counter, histogram
 
 EVENTS = counter("profile_events_total", "Events of written batches by outcome.", ("outcome",))
+LAG = histogram(
+    "profile_event_lag_seconds",
+    "From the time of an event to its commit; from then on features hold it.",
+    (),
+    (*LAG_BUCKETS, 604_800.0),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,11 @@ class WriteEvents:
                 rejected.append(_out_of_range(index, event.event_id, limit))
             else:
                 unique.setdefault(event.event_id, event)
-        outcomes = Counter(await self._store.write(tenant, list(unique.values())) if unique else ())
+        written = await self._store.write(tenant, list(unique.values())) if unique else ()
+        for event, outcome in zip(unique.values(), written, strict=True):
+            if outcome is Outcome.STORED:
+                LAG.observe(max(0, self._clock() - event.time_us) / SECOND_US)
+        outcomes = Counter(written)
         outcomes[Outcome.DUPLICATE] += len(events) - len(rejected) - len(unique)
         for outcome, count in outcomes.items():
             EVENTS.labels(outcome.value).inc(count)

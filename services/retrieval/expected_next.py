@@ -25,7 +25,7 @@ from services.retrieval.indexes import Indexes
 from services.retrieval.nearest import CHANNEL_SECONDS, limited, rows_of, within
 from services.retrieval.ports import BehaviourIndexes
 from shared.errors.base import MercatoError, Unavailable
-from shared.telemetry.metrics import counter
+from shared.telemetry.metrics import CacheMeter, counter
 
 Rows = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -85,7 +85,8 @@ class ExpectedNext:
         self._indexes = indexes
         self._stored = stored
         self._policy = policy
-        self._recent: RecentVectors[tuple[BehaviourIndex, str]] = RecentVectors(policy.vector_cache)
+        lookups = CacheMeter("item_vectors")
+        self._recent: RecentVectors[tuple[BehaviourIndex, str]] = RecentVectors(policy.vector_cache, lookups.count)
 
     async def find(self, person: Person, allowed: Bools, limit: int) -> Found:
         """The best of the rows allowed. Raises what Milvus raises, but only where memory does not hold the vectors."""

@@ -22,7 +22,7 @@ from services.retrieval.domain.vectors import best
 from services.retrieval.indexes import Indexes
 from shared.context.request import remaining_seconds, use_deadline
 from shared.errors.base import DeadlineExceeded
-from shared.telemetry.metrics import counter, histogram
+from shared.telemetry.metrics import CacheMeter, counter, histogram
 
 Rows = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -34,6 +34,7 @@ CHANNEL_FAILURES = counter("retrieval_channel_failures_total", "Channels that fa
 CHANNEL_SIZE = histogram(
     "retrieval_channel_size", "Products that a channel brought.", ("channel",), (0, 1, 10, 50, 100, 200, 500, 1000)
 )
+LOOKUPS = CacheMeter("content_neighbours")
 _THREAD_NUMBERS = 4_000_000
 """Comparing more numbers than this (about 1.5 ms) is done in a thread, so that other calls go on."""
 _ANSWER_SHARE = 0.85
@@ -57,7 +58,8 @@ class Nearest:
     def __init__(self, indexes: Indexes, policy: NearestPolicy) -> None:
         self._indexes = indexes
         self._policy = policy
-        self._vectors: RecentVectors[tuple[str, str, int]] = RecentVectors(policy.vector_cache)
+        lookups = CacheMeter("product_vectors")
+        self._vectors: RecentVectors[tuple[str, str, int]] = RecentVectors(policy.vector_cache, lookups.count)
         self._answers: OrderedDict[bytes, tuple[float, list[Hit]]] = OrderedDict()
 
     async def vectors(self, index: LiveIndex, rows: Rows) -> Floats:
@@ -105,7 +107,9 @@ class Nearest:
             return await self._indexes.port.search_vector(index.info, query, wanted, limit)
         key = _key(index, query, wanted.conditions, limit)
         kept = self._answers.get(key)
-        if kept is not None and time.monotonic() < kept[0]:
+        fresh = kept is not None and time.monotonic() < kept[0]
+        LOOKUPS.count(hits=fresh, misses=not fresh)
+        if kept is not None and fresh:
             self._answers.move_to_end(key)
             return kept[1]
         hits = await self._indexes.port.search_vector(index.info, query, wanted, limit)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 from services.support.ports import Change, Systems
 from shared.context.request import use_tenant
 from shared.errors.base import MercatoError
 from shared.telemetry.logs import logger
+from shared.telemetry.outbox import LAG
 
 CLAIMED_AT_ONCE = 16
 LONGEST_WAIT_SECONDS = 30.0
@@ -45,11 +47,13 @@ class IndexWorker:
     async def work_once(self) -> int:
         """Works off the changes that are due; returns how many were claimed."""
         changes = await self._systems.feed.claim(CLAIMED_AT_ONCE, self._policy.lease_seconds)
+        claimed_at = time.monotonic()
         for change in changes:
             try:
                 with use_tenant(change.tenant):
                     await self._apply(change)
                 await self._systems.feed.finish(change)
+                LAG.labels("documents").observe(change.waited_s + time.monotonic() - claimed_at)
             except MercatoError as error:
                 wait = min(LONGEST_WAIT_SECONDS, 0.5 * 2.0 ** min(change.attempts, 10))
                 _log.warning(

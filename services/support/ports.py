@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.support.domain import Document, FoundPassage, Passage, Quote, StoredPassage
+from shared.telemetry.outbox import Backlog
 
 Vectors = npt.NDArray[np.float32]
 
@@ -39,6 +40,8 @@ class Change:
     document_id: str
     number: int
     attempts: int
+    waited_s: float = 0.0
+    """Since the change was noted, when it was claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,9 @@ class ChangeFeed(Protocol):
 
     async def note_all(self, tenant: str) -> None:
         """Notes every document of a tenant as changed, for an index that was lost."""
+
+    async def backlog(self) -> Backlog:
+        """Counts what waits, of all tenants."""
 
 
 class TextEncoder(Protocol):

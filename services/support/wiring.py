@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from mercato.support.v1 import support_service_pb2, support_service_pb2_grpc
@@ -26,6 +27,7 @@ from shared.client.channel import channel_check, open_channel
 from shared.postgres.migrations import migrate
 from shared.postgres.pool import open_pool, pool_check
 from shared.server.parts import ServiceParts, Servicer
+from shared.telemetry.outbox import watch_backlog
 
 
 def read_calibration(path: Path) -> Calibration:
@@ -72,5 +74,5 @@ async def build(settings: SupportSettings) -> AsyncIterator[ServiceParts]:
                 "retrieval": channel_check(retrieval_channel, "retrieval"),
             },
             critical=frozenset({"postgres"}),
-            background=(worker.run, keeper.run),
+            background=(worker.run, keeper.run, partial(watch_backlog, "documents", documents.backlog)),
         )

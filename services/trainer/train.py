@@ -27,8 +27,14 @@ from services.trainer.watch import ReleaseNotifier
 from shared.context.request import use_tenant
 from shared.errors.base import MercatoError
 from shared.telemetry.logs import logger
+from shared.telemetry.metrics import counter, histogram
 
 _log = logger("train")
+
+TRAININGS = counter("trainer_trainings_total", "Finished trainings by kind and outcome.", ("kind", "outcome"))
+SECONDS = histogram(
+    "trainer_training_seconds", "Duration of trainings.", ("kind",), (1, 10, 30, 60, 300, 900, 1800, 3600, 10800, 43200)
+)
 
 Report = Callable[[Progress | Release], None]
 HASH_LETTERS = 8
@@ -111,6 +117,7 @@ class Train:
         keep_current: bool,
         steps: asyncio.Queue[Progress | Release | MercatoError],
     ) -> None:
+        began, outcome = time.monotonic(), "cancelled"
         try:
             async with self._repository.job_lock(tenant) as held:
                 if not held:
@@ -119,10 +126,16 @@ class Train:
                     steps.put_nowait(Progress("waiting for the training of another tenant"))
                 async with self._turns:
                     with use_tenant(tenant):
-                        steps.put_nowait(await self._job(tenant, kind, keep_current, steps.put_nowait))
+                        release = await self._job(tenant, kind, keep_current, steps.put_nowait)
+            outcome = outcome_of(release)
+            steps.put_nowait(release)
         except MercatoError as error:
+            outcome = "not started" if isinstance(error, JobRunning) else "failed"
             _log.warning("training failed", error=str(error))
             steps.put_nowait(error)
+        finally:
+            TRAININGS.labels(str(kind), outcome).inc()
+            SECONDS.labels(str(kind)).observe(time.monotonic() - began)
 
     async def _job(self, tenant: str, kind: TrainingKind, keep_current: bool, report: Report) -> Release:
         started, folder = time.monotonic(), self._config.work / tenant
@@ -172,6 +185,13 @@ class Train:
             with (folder / artifact.name).open("wb") as file:
                 async for part in self._repository.read_artifact(tenant, release.release_id, artifact.name):
                     await asyncio.to_thread(file.write, part)
+
+
+def outcome_of(release: Release) -> str:
+    """How a training ended, for the metrics: its release became current, broke its gate, or was only kept."""
+    if release.current:
+        return "promoted"
+    return "kept" if release.gate is None or release.gate.passed else "gate refused"
 
 
 def _threadsafe(report: Report) -> Steps:

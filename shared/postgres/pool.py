@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,9 +13,13 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from shared.errors.base import Unavailable
+from shared.postgres.measured import MeasuredCursor
 from shared.telemetry.logs import logger
+from shared.telemetry.metrics import QUEUE_SECONDS, gauge
 
 _log = logger("postgres")
+IN_USE = gauge("postgres_connections_in_use", "Connections taken from the pool.")
+SIZE = gauge("postgres_connections_most", "Connections that the pool may hold.")
 _CHECKOUT_SECONDS = 3.0
 _CHECK_CHECKOUT_SECONDS = 0.3
 _CHECKOUT_WHILE_DOWN_SECONDS = 0.25
@@ -50,10 +55,12 @@ async def open_pool(
         kwargs={
             "application_name": application_name,
             "connect_timeout": 3,
+            "cursor_factory": MeasuredCursor,
             "options": f"-c statement_timeout={int(statement_timeout_seconds * 1000)} -c timezone=UTC",
         },
     )
     try:
+        SIZE.set(max_size)
         await _await_server(pool, dsn, start_timeout_seconds)
         await pool.open()
         yield pool
@@ -105,7 +112,19 @@ class _ReconnectingPool(AsyncConnectionPool[psycopg.AsyncConnection[Any]]):
         self._down = False
 
     async def getconn(self, timeout: float | None = None) -> psycopg.AsyncConnection[Any]:
-        wait = self.timeout if timeout is None else timeout
+        began = time.perf_counter()
+        try:
+            connection = await self._getconn(self.timeout if timeout is None else timeout)
+        finally:
+            QUEUE_SECONDS.labels("postgres_connections").observe(time.perf_counter() - began)
+        IN_USE.inc()
+        return connection
+
+    async def putconn(self, conn: psycopg.AsyncConnection[Any]) -> None:
+        IN_USE.dec()
+        await super().putconn(conn)
+
+    async def _getconn(self, wait: float) -> psycopg.AsyncConnection[Any]:
         if self._down:
             wait = min(wait, _CHECKOUT_WHILE_DOWN_SECONDS)
         while True:
@@ -114,7 +133,7 @@ class _ReconnectingPool(AsyncConnectionPool[psycopg.AsyncConnection[Any]]):
                 self._down = False
                 return connection
             await connection.close()
-            await self.putconn(connection)  # replaces it by a new one
+            await super().putconn(connection)  # replaces it by a new one
 
     def _note_down(self, pool: object) -> None:
         self._down = True

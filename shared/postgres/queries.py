@@ -9,9 +9,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from importlib import resources
+from typing import Self
 
 _HEADER = re.compile(r"^--\s*name:\s*(\S+)\s*$", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class Query(str):
+    """A statement that knows its name, by which metrics and traces call it."""
+
+    __slots__ = ("name",)
+    name: str
+
+    def __new__(cls, name: str, text: str) -> Self:
+        """The statement `text`."""
+        made = super().__new__(cls, text)
+        made.name = name
+        return made
 
 
 class Queries(Mapping[str, str]):
@@ -52,5 +66,5 @@ def parse_queries(text: str, source: str) -> Queries:
             raise ValueError(f"{source}: bad or doubled query name {name!r}")
         if not body.strip():
             raise ValueError(f"{source}: query {name!r} is empty")
-        blocks[name] = body.strip()
+        blocks[name] = Query(name, body.strip())
     return Queries(blocks, source)

@@ -23,12 +23,16 @@ from shared.context.request import use_tenant
 from shared.errors.base import MercatoError
 from shared.release.reader import ReleaseReader
 from shared.telemetry.logs import logger
+from shared.telemetry.metrics import CurrentName, gauge
 
 T = TypeVar("T")
 Release = operations_service_pb2.Release
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
 GRACE_SECONDS = 30.0
 """A release stays this long after it was named last: longer than any request."""
+
+CURRENT = CurrentName("release_info", "The release that became current last, of any tenant.", "release")
+HELD = gauge("releases_held", "Releases in memory, over all tenants.")
 
 _log = logger("releases")
 
@@ -66,6 +70,7 @@ class ReleaseFollower(Generic[T]):
         self._grace_seconds = grace_seconds
         self._tenants: dict[str, _Tenant[T]] = {}
         self._settling: dict[str, asyncio.Task[None]] = {}
+        HELD.set_function(lambda: sum(len(state.held) for state in self._tenants.values()))
 
     def of(self, tenant: str, release_id: str = "") -> T | None:
         """A release that is held; an empty id is the current one. None: not held. Never waits."""
@@ -95,6 +100,7 @@ class ReleaseFollower(Generic[T]):
         """Holds a release and makes it the current one."""
         state = self._tenants.setdefault(tenant, _Tenant())
         state.held[release_id], state.current = loaded, release_id
+        CURRENT.set(release_id)
 
     async def again(self, tenant: str, release_id: str) -> None:
         """Loads a release that is held once more and holds that instead. Raises what `load` raises."""
@@ -158,6 +164,7 @@ class ReleaseFollower(Generic[T]):
     def _point(state: _Tenant[T]) -> None:
         if state.wanted.release.release_id in state.held:
             state.current = state.wanted.release.release_id
+            CURRENT.set(state.current)
 
     async def _tidy(self, state: _Tenant[T]) -> bool:
         """Drops what was not named for a while; says whether something waits to be dropped."""

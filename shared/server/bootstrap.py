@@ -26,6 +26,7 @@ from shared.server.interceptors.order import interceptors
 from shared.server.options import server_options
 from shared.server.parts import Background, ServiceParts
 from shared.settings.base import ServiceSettings
+from shared.telemetry.event_loop import watch_event_loop
 from shared.telemetry.logs import configure_logs, logger
 from shared.telemetry.metrics import metrics_endpoint
 
@@ -78,7 +79,7 @@ async def serving(parts: ServiceParts, settings: ServiceSettings) -> AsyncIterat
     with _metrics(settings):
         await server.start()
         try:
-            async with running({"health": health.run, **_named(parts)}):
+            async with running({"health": health.run, "event_loop": watch_event_loop, **_named(parts)}):
                 try:
                     _log.info("serving", address=address, metrics_port=settings.metrics_port)
                     yield address

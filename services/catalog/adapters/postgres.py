@@ -21,6 +21,7 @@ from services.catalog.domain import (
     StoredProduct,
 )
 from shared.postgres.queries import load_queries
+from shared.telemetry.outbox import Backlog
 
 _SQL = load_queries("services.catalog.adapters")
 LEVEL_SEPARATOR = "\x1f"
@@ -136,6 +137,11 @@ class PostgresProducts:
     async def note_all(self, tenant: str) -> None:
         async with self._pool.connection() as connection:
             await connection.execute(_SQL.note_all, {"tenant": tenant})
+
+    async def backlog(self) -> Backlog:
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(_SQL.backlog)).fetchone()
+        return Backlog(*row) if row else Backlog(0, 0.0)
 
     @asynccontextmanager
     async def rebuild_lock(self, tenant: str) -> AsyncIterator[bool]:

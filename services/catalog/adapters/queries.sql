@@ -71,7 +71,8 @@ FROM (
     ORDER BY change_number LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ) AS due
 WHERE c.tenant_id = due.tenant_id AND c.product_id = due.product_id
-RETURNING c.tenant_id, c.product_id, c.change_number, c.content, c.attempts
+RETURNING c.tenant_id, c.product_id, c.change_number, c.content, c.attempts,
+    extract(epoch FROM now() - c.note_time)::float8
 
 -- name: finish_changes
 DELETE FROM catalog.product_changes c USING unnest(%(ids)s::text[], %(numbers)s::bigint[]) AS done (product_id, change_number)
@@ -88,6 +89,9 @@ WHERE c.tenant_id = %(tenant)s AND c.product_id = due.product_id AND c.change_nu
 INSERT INTO catalog.product_changes (tenant_id, product_id, change_number, content)
 SELECT tenant_id, product_id, change_number, true FROM catalog.products WHERE tenant_id = %(tenant)s
 ON CONFLICT (tenant_id, product_id) DO UPDATE SET content = true, claimed_until = '-infinity'
+
+-- name: backlog
+SELECT count(*), coalesce(extract(epoch FROM now() - min(note_time)), 0)::float8 FROM catalog.product_changes
 
 -- name: read_tenants
 SELECT DISTINCT tenant_id FROM catalog.products

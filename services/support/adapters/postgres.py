@@ -12,6 +12,7 @@ from services.support.domain import Document, FoundPassage, StoredPassage, cut_p
 from services.support.errors import DocumentNotFound
 from services.support.ports import Change, Hit, Written
 from shared.postgres.queries import load_queries
+from shared.telemetry.outbox import Backlog
 
 _SQL = load_queries("services.support.adapters")
 
@@ -131,6 +132,11 @@ class PostgresDocuments:
     async def put_back(self, change: Change, error: str, wait_seconds: float) -> None:
         async with self._pool.connection() as connection:
             await connection.execute(_SQL.put_back_change, {**_key(change), "error": error[:500], "wait": wait_seconds})
+
+    async def backlog(self) -> Backlog:
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(_SQL.backlog)).fetchone()
+        return Backlog(*row) if row else Backlog(0, 0.0)
 
     async def note_all(self, tenant: str) -> None:
         async with self._pool.connection() as connection:

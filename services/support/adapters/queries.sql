@@ -46,7 +46,7 @@ UPDATE support.document_changes c SET claimed_until = now() + %(lease)s * interv
 FROM (SELECT tenant_id, document_id FROM support.document_changes WHERE claimed_until < now()
       ORDER BY change_number LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS due
 WHERE c.tenant_id = due.tenant_id AND c.document_id = due.document_id
-RETURNING c.tenant_id, c.document_id, c.change_number, c.attempts
+RETURNING c.tenant_id, c.document_id, c.change_number, c.attempts, extract(epoch FROM now() - c.note_time)::float8
 
 -- name: finish_change
 DELETE FROM support.document_changes
@@ -60,6 +60,9 @@ WHERE tenant_id = %(tenant)s AND document_id = %(id)s AND change_number = %(numb
 INSERT INTO support.document_changes (tenant_id, document_id)
 SELECT tenant_id, document_id FROM support.documents WHERE tenant_id = %(tenant)s
 ON CONFLICT (tenant_id, document_id) DO UPDATE SET claimed_until = '-infinity'
+
+-- name: backlog
+SELECT count(*), coalesce(extract(epoch FROM now() - min(note_time)), 0)::float8 FROM support.document_changes
 
 -- name: list_tenants
 SELECT DISTINCT tenant_id FROM support.documents ORDER BY tenant_id

@@ -17,7 +17,7 @@ from pymilvus.client.types import LoadState
 from shared.context.request import remaining_seconds
 from shared.errors.base import DeadlineExceeded, Internal, MercatoError, ResourceExhausted, Unavailable
 from shared.telemetry.logs import logger
-from shared.telemetry.metrics import counter, histogram
+from shared.telemetry.metrics import QUEUE_SECONDS, counter, histogram
 
 DEPENDENCY = "milvus"
 SECONDS = histogram("retrieval_milvus_seconds", "Duration of requests to Milvus.", ("operation",))
@@ -141,7 +141,8 @@ class MilvusConnection:
             raise ResourceExhausted("too many searches are waiting", retry_after_seconds=0.5)
         self._waiting += 1
         try:
-            await self._searches.acquire()
+            with QUEUE_SECONDS.labels("milvus_searches").time():
+                await self._searches.acquire()
         finally:
             self._waiting -= 1
         try:

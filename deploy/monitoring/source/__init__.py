@@ -1,0 +1,1 @@
+"""What the files for Prometheus, Grafana and operators are made from."""
