@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -21,6 +22,7 @@ DEADLINE_SECONDS = 2.0
 """Of every call: a later answer is raised as an error."""
 PAUSED_SECONDS = 4.0
 """Longer than ranking leaves a ranker alone that failed, so that it is asked again while Triton hangs."""
+AT_ONCE = 3
 RANKER, BEHAVIOUR = recommendation_pb2.STAGE_LEARNED_RANKER, recommendation_pb2.STAGE_BEHAVIOUR
 
 
@@ -43,16 +45,22 @@ async def asked(shop: Shop) -> pb.RecommendResponse:
     return answer
 
 
+async def missing(shop: Shop) -> list[set[int]]:
+    """The missing stages of some answers at once."""
+    answers = await asyncio.gather(*(asked(shop) for _ in range(AT_ONCE)))
+    return [{stage.stage for stage in answer.missing_stages} for answer in answers]
+
+
 def by_the_blend(shop: Shop) -> Callable[[], Awaitable[bool]]:
     async def degraded() -> bool:
-        return RANKER in {stage.stage for stage in (await asked(shop)).missing_stages}
+        return all(RANKER in stages for stages in await missing(shop))
 
     return degraded
 
 
 def by_the_ranker(shop: Shop) -> Callable[[], Awaitable[bool]]:
     async def whole() -> bool:
-        return not (await asked(shop)).missing_stages
+        return not any(await missing(shop))
 
     return whole
 
