@@ -9,10 +9,13 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from shared.client.breaker import CircuitBreaker
-from shared.client.interceptors import CallPolicy, client_interceptors
-from shared.client.retry import RetryPolicy
+from shared.client.hedging import Hedging
+from shared.client.interceptors import CallPolicy, Replicas, client_interceptors
+from shared.client.retry import RetryBudget, RetryPolicy
+from shared.client.target import target_of
 from shared.errors.base import Unavailable
 from shared.server.options import channel_options
+from shared.settings.connection import ConnectionSettings
 
 
 @asynccontextmanager
@@ -23,8 +26,12 @@ async def open_channel(
     default_timeout_seconds: float = 5.0,
     idempotent: Collection[str] | None = None,
     max_message_bytes: int = 16 * 1024 * 1024,
+    connection: ConnectionSettings | None = None,
 ) -> AsyncIterator[grpc.aio.Channel]:
-    """A channel to ``service`` at ``address`` (``host:port`` or any gRPC target). Connects with the first call.
+    """A channel to ``service`` at ``address`` (see ``target_of``). Connects with the first call.
+
+    Where the address stands for several replicas, calls go round those that are connected, idempotent ones are
+    repeated at another when theirs was lost, and reads that seem stuck are asked a second time.
 
     Unary calls take at most ``default_timeout_seconds`` unless the caller says otherwise, and every call ends
     before the request that makes it. ``idempotent`` are the bare names of the unary methods that may be
@@ -33,10 +40,23 @@ async def open_channel(
     Calls raise ``grpc.aio.AioRpcError``; ``shared.client.failures.remote_errors`` makes domain errors of them.
     While the peer is known to be down they raise CircuitOpen at once, which is ``Unavailable`` as well.
     """
-    policy = CallPolicy(service, CircuitBreaker(service), RetryPolicy(methods=idempotent), default_timeout_seconds)
-    channel = grpc.aio.insecure_channel(
-        address, options=channel_options(max_message_bytes), interceptors=client_interceptors(policy)
+    connection = connection or ConnectionSettings()
+    target, replicated = target_of(address)
+    policy = CallPolicy(
+        service,
+        CircuitBreaker(service),
+        RetryPolicy(methods=idempotent, attempts=connection.retry_attempts),
+        default_timeout_seconds,
+        RetryBudget(tokens=connection.retry_tokens, refill=connection.retry_share),
     )
+    channel = grpc.aio.insecure_channel(
+        target, options=channel_options(max_message_bytes, connection), interceptors=client_interceptors(policy)
+    )
+    if replicated:
+        policy.replicas = Replicas(
+            Hedging(service, connection.hedge_share),
+            lambda: channel.get_state() is grpc.ChannelConnectivity.READY,
+        )
     try:
         yield channel
     finally:

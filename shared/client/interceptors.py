@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from grpc.aio import ClientCallDetails, Metadata
 
 from shared.client.breaker import CircuitBreaker
 from shared.client.failures import CircuitOpen, NoTimeLeft
+from shared.client.hedging import Hedging
 from shared.client.retry import RetryBudget, RetryPolicy
 from shared.context.priority import PRIORITY_METADATA, current_priority
 from shared.context.request import (
@@ -28,6 +30,7 @@ from shared.context.request import (
 )
 from shared.errors.mapping import is_transport_failure, note_dependency
 from shared.telemetry.metrics import CLIENT_CALLS, CLIENT_RETRIES, CLIENT_SECONDS
+from shared.telemetry.tracing import TRACEPARENT, client_span, current_traceparent, note
 
 Continuation = Callable[[Any, Any], Awaitable[Any]]
 _HOP_SHARE = 0.05
@@ -36,14 +39,32 @@ _MIN_FAIR_TIMEOUT_SECONDS = 0.25
 """A call given less than this may run out of time at a healthy peer; that says nothing about the peer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """What is added where several replicas stand behind a channel."""
+
+    hedging: Hedging
+    connected: Callable[[], bool]
+    """Whether the channel is connected to any of them: then one that was lost says nothing about the others."""
+
+
 class CallPolicy:
     """What is done around every call of one channel."""
 
-    def __init__(self, peer: str, breaker: CircuitBreaker, retry: RetryPolicy, default_timeout_seconds: float) -> None:
+    replicas: Replicas | None = None
+
+    def __init__(
+        self,
+        peer: str,
+        breaker: CircuitBreaker,
+        retry: RetryPolicy,
+        default_timeout_seconds: float,
+        budget: RetryBudget | None = None,
+    ) -> None:
         self.peer = peer
         self.breaker = breaker
         self.retry = retry
-        self.budget = RetryBudget()
+        self.budget = budget or RetryBudget()
         self._default_timeout = default_timeout_seconds
         # Looking a series up by its labels costs several microseconds each time.
         self._calls = cache(partial(CLIENT_CALLS.labels, peer))
@@ -67,6 +88,8 @@ class CallPolicy:
         request_id = current_request_id()
         if request_id and metadata.get(REQUEST_ID_METADATA) is None:
             metadata.add(REQUEST_ID_METADATA, request_id)
+        if traceparent := current_traceparent():
+            metadata.add(TRACEPARENT, traceparent)
         priority = current_priority()
         if priority is not None and metadata.get(PRIORITY_METADATA) is None:
             metadata.add(PRIORITY_METADATA, priority.label)
@@ -94,8 +117,16 @@ class CallPolicy:
             if timeout is not None and timeout >= _MIN_FAIR_TIMEOUT_SECONDS:
                 self.breaker.failed()
             return False
-        self.breaker.failed()
+        if self.replicas is None or not self.replicas.connected():
+            self.breaker.failed()
         return True
+
+    async def ask(self, method: str, ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """The answer of ``ask``, which makes one attempt; hedged where that may help."""
+        replicas = self.replicas
+        if replicas is None or not replicas.hedging.hedges(method):
+            return await ask()
+        return await replicas.hedging.first(method, ask)
 
     def finished(self, method: str, started: float, code: grpc.StatusCode) -> None:
         """Counts a call."""
@@ -119,7 +150,8 @@ class UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
         policy, method, started = self._policy, _text(client_call_details.method), time.perf_counter()
         code = grpc.StatusCode.CANCELLED
         try:
-            call = await self._attempts(continuation, client_call_details, request, method)
+            with client_span(method[1:], {"rpc.system.name": "grpc", "peer.service": f"mercato-{policy.peer}"}):
+                call = await self._attempts(continuation, client_call_details, request, method)
             code = grpc.StatusCode.OK
             return call
         except grpc.aio.AioRpcError as error:
@@ -136,8 +168,7 @@ class UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
             prepared = policy.prepare(_less(details, time.monotonic() - began), streaming=False)
             try:
                 policy.guard()
-                call = await continuation(prepared, request)
-                await call
+                call = await policy.ask(method, partial(_attempt, continuation, prepared, request))
                 policy.answered()
                 return call
             except grpc.aio.AioRpcError as error:
@@ -146,6 +177,7 @@ class UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
                 if not repeatable or attempt == last or pause >= prepared.timeout or not policy.budget.take():
                     raise
             CLIENT_RETRIES.labels(policy.peer, method).inc()
+            note("retry", {"attempt": attempt + 1})
             await asyncio.sleep(pause)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -230,6 +262,13 @@ class StreamUnary(_Stream, grpc.aio.StreamUnaryClientInterceptor):
             error = grpc.aio.AioRpcError(code, Metadata(), trailing, await call.details())
             self._policy.failed(error, details.timeout)
         self._policy.finished(_text(details.method), started, code)
+
+
+async def _attempt(continuation: Continuation, details: Any, request: Any) -> Any:
+    """One call, finished."""
+    call = await continuation(details, request)
+    await call
+    return call
 
 
 def _less(details: Any, elapsed: float) -> Any:

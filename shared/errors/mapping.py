@@ -7,6 +7,7 @@ downstream service becomes the exception that it was there, so that it can be pa
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 
@@ -64,10 +65,10 @@ def code_of(error: MercatoError) -> grpc.StatusCode:
     return grpc.StatusCode.INTERNAL
 
 
-def to_status(error: MercatoError, *, request_id: str = "") -> grpc.Status:
+def to_status(error: MercatoError, *, request_id: str = "", trace_id: str = "") -> grpc.Status:
     """The status that a client receives for ``error``, ready for ``abort_with_status``.
 
-    An internal error shows only "internal error" and ``request_id``. Violations that do not fit in the
+    An internal error shows only "internal error" and ``request_id``; all show ``trace_id``. Violations that do not fit in the
     trailers are left out and counted in the metadata key ``violations_omitted``.
     """
     code = code_of(error)
@@ -76,6 +77,8 @@ def to_status(error: MercatoError, *, request_id: str = "") -> grpc.Status:
     metadata = {} if internal else {key: _short(value) for key, value in error.metadata.items()}
     if internal and request_id:
         metadata["request_id"] = request_id
+    if trace_id:
+        metadata["trace_id"] = trace_id
     bad_request = _bad_request(error)
     omitted = len(error.violations) - len(bad_request.field_violations)
     if omitted:
@@ -84,7 +87,11 @@ def to_status(error: MercatoError, *, request_id: str = "") -> grpc.Status:
     status = status_pb2.Status(code=code.value[0], message=message)
     status.details.extend(_packed(detail) for detail in (*details, *_optional_details(error, bad_request)))
     result: grpc.Status = rpc_status.to_status(status)
-    return result
+    if error.retry_after_seconds is None:
+        return result
+    # What RetryInfo says, as the header that HTTP has for it: it becomes one where the call came over HTTP.
+    seconds = str(max(1, math.ceil(error.retry_after_seconds)))
+    return result._replace(trailing_metadata=(*result.trailing_metadata, ("retry-after", seconds)))  # type: ignore[attr-defined, no-any-return]
 
 
 def from_exception(exception: BaseException) -> MercatoError | None:
@@ -112,6 +119,8 @@ def from_rpc_error(error: grpc.aio.AioRpcError, dependency: str = "") -> Mercato
         return error
     dependency = dependency or getattr(error, _DEPENDENCY_ATTRIBUTE, "") or "service"
     details = list(_details_of(error))
+    if error.code() is grpc.StatusCode.CANCELLED and not details:
+        return Unavailable(dependency)  # not by us and not by its handler: the peer ended
     info = next((detail for detail in details if isinstance(detail, error_details_pb2.ErrorInfo)), None)
     reason = _reason_of(error, info)
     metadata = dict(info.metadata) if info and info.domain == DOMAIN else {}
@@ -132,10 +141,14 @@ def note_dependency(error: grpc.aio.AioRpcError, dependency: str) -> None:
 
 
 def is_transport_failure(error: grpc.aio.AioRpcError) -> bool:
-    """Whether the peer was not reached or did not answer in time (as opposed to: it answered with an error)."""
+    """Whether the peer was not reached or did not answer in time (as opposed to: it answered with an error).
+
+    A server that ends cancels the calls that came with its last breath; our own cancellation is no error of a call.
+    """
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return True
-    return error.code() is grpc.StatusCode.UNAVAILABLE and not any(_details_of(error))
+    lost = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+    return error.code() in lost and not any(_details_of(error))
 
 
 def _build(error: grpc.aio.AioRpcError, reason: Reason, dependency: str, metadata: dict[str, str]) -> MercatoError:

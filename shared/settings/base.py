@@ -92,6 +92,9 @@ class ServiceSettings(BaseSettings):
     """One line per finished call."""
     drain_seconds: float = Field(10.0, ge=0)
     """How long running calls may go on after SIGTERM before they are cancelled."""
+    drain_lead_seconds: float = Field(0.0, ge=0)
+    """How long new calls are still taken after SIGTERM, while health says NOT_SERVING already: as long as a load
+    balancer needs to stop sending here (Kubernetes: 5)."""
     max_message_bytes: int = Field(16 * 1024 * 1024, ge=1024)
     """Largest request or response message; larger requests get RESOURCE_EXHAUSTED, reason MESSAGE_TOO_LARGE."""
     max_in_flight: int = Field(512, ge=1)
