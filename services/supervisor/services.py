@@ -21,4 +21,5 @@ SERVICES: Mapping[str, tuple[Need, ...]] = {
     "gateway": _after("catalog", "profile", "encoder", "retrieval", "ranking", "support", "trainer"),
 }
 BACKING = ("postgres", "triton", "milvus")
-UNITS = (*BACKING, *SERVICES)
+FRONT: Mapping[str, tuple[Need, ...]] = {"envoy": _after("gateway")}
+UNITS = (*BACKING, *SERVICES, *FRONT)

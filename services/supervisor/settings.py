@@ -30,6 +30,11 @@ class SupervisorSettings(BaseSettings):
     )
     """MERCATO_GATEWAY_LISTEN: where the gateway listens (host:port; port 0: a free one)."""
 
+    http_address: str = Field(
+        default="127.0.0.1:50080", pattern=r"^(off|.*:\d{1,5})$", validation_alias=_shared("HTTP_LISTEN")
+    )
+    """MERCATO_HTTP_LISTEN: where JSON and gRPC-Web are served (host:port; port 0: a free one; ``off``: not)."""
+
     postgres_dsn: str | None = Field(default=None, validation_alias=_shared("POSTGRES_DSN"))
     """MERCATO_POSTGRES_DSN: a PostgreSQL run by somebody else; none is started then."""
 

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from psycopg.conninfo import conninfo_to_dict
 
 from services.supervisor.adapters.data_folder import DataFolder
+from services.supervisor.adapters.envoy.unit import EnvoyPlace, EnvoyUnit
 from services.supervisor.adapters.grpc_service import GrpcServiceUnit
 from services.supervisor.adapters.milvus import MilvusUnit
 from services.supervisor.adapters.postgres import PostgresUnit
 from services.supervisor.adapters.tcp_ports import LOOPBACK, PortBook
 from services.supervisor.adapters.triton import TritonSettings, TritonUnit
 from services.supervisor.errors import SupervisorError
+from services.supervisor.http_settings import HttpSettings
 from services.supervisor.ports import Unit
-from services.supervisor.services import SERVICES, UNITS
+from services.supervisor.services import FRONT, SERVICES, UNITS
 from services.supervisor.settings import SupervisorSettings
 
 
@@ -55,6 +57,7 @@ class _Planner:
         addresses = {name: self._name_service(name) for name in SERVICES if name in self._wanted}
         for name, address in addresses.items():
             self._plan.units[name] = GrpcServiceUnit(name, address, SERVICES[name], self._plan.environment)
+        self._add_envoy()
         self._book.save()
         return self._plan
 
@@ -89,6 +92,20 @@ class _Planner:
             unit = MilvusUnit(self._folder.root / "milvus", LOOPBACK, self._port("milvus"))
             self._embedded(unit, "MERCATO_MILVUS_URI", f"http://{unit.address}")
 
+    def _add_envoy(self) -> None:
+        given = self._settings.http_address
+        if "envoy" not in self._wanted or given == "off":
+            return
+        address, listen = self._listening("envoy", given)
+        place = EnvoyPlace(
+            listen=listen,
+            status=f"{LOOPBACK}:{self._port('envoy-metrics')}",
+            gateway=self._plan.environment.get("MERCATO_GATEWAY_ADDRESS", self._settings.gateway_address),
+            folder=self._folder.run / "envoy",
+        )
+        self._embedded(EnvoyUnit(place, HttpSettings(), FRONT["envoy"], address), "MERCATO_HTTP_ADDRESS", address)
+        self._plan.environment["MERCATO_HTTP_METRICS_PORT"] = place.status.rpartition(":")[2]
+
     def _external(self, name: str, address: str, key: str, value: str) -> None:
         self._plan.external[name] = address
         self._plan.environment[key] = value
@@ -99,18 +116,21 @@ class _Planner:
 
     def _name_service(self, name: str) -> str:
         """Chooses where a service listens; returns the address at which others reach it."""
-        host, port = LOOPBACK, 0
-        if name == "gateway":
-            host, _, text = self._settings.gateway_address.rpartition(":")
-            port = int(text)
-        fixed = port or self._settings.ports.get(name, 0)
-        port = self._book.configured(name, fixed, host) if fixed else self._book.choose(name)
-        address = f"{LOOPBACK if host in ('0.0.0.0', '', '[::]') else host}:{port}"  # noqa: S104 - compared, not bound
+        given = self._settings.gateway_address if name == "gateway" else f"{LOOPBACK}:0"
+        address, listen = self._listening(name, given)
         prefix = f"MERCATO_{name.upper()}"
-        self._plan.environment[f"{prefix}_LISTEN"] = f"{host or LOOPBACK}:{port}"
+        self._plan.environment[f"{prefix}_LISTEN"] = listen
         self._plan.environment[f"{prefix}_ADDRESS"] = address
         self._plan.environment[f"{prefix}_METRICS_PORT"] = str(self._metrics_port(name))
         return address
+
+    def _listening(self, name: str, given: str) -> tuple[str, str]:
+        """Where a unit is reached from here and where it listens, its port chosen where ``given`` has none."""
+        host, _, text = given.rpartition(":")
+        fixed = int(text) or self._settings.ports.get(name, 0)
+        port = self._book.configured(name, fixed, host) if fixed else self._book.choose(name)
+        reached = LOOPBACK if host in ("0.0.0.0", "", "[::]") else host  # noqa: S104 - compared, not bound
+        return f"{reached}:{port}", f"{host or LOOPBACK}:{port}"
 
     def _port(self, name: str) -> int:
         fixed = self._settings.ports.get(name)

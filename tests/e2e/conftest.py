@@ -32,7 +32,13 @@ class Running:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     data = tmp_path_factory.mktemp("suite")
     os.environ.setdefault("PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT / 'shared' / 'protogen'}")
-    settings = SupervisorSettings(data=data, gateway_address="127.0.0.1:0", model_repository=MODELS, ready_seconds=240)
+    settings = SupervisorSettings(
+        data=data,
+        gateway_address="127.0.0.1:0",
+        http_address="127.0.0.1:0",
+        model_repository=MODELS,
+        ready_seconds=240,
+    )
     with BackgroundSuite(settings) as suite:
         suite.call(suite.suite.wait_ready(), 260)
         yield Running(suite, suite.suite.addresses["gateway"], data)

@@ -72,6 +72,7 @@ def embedded(data: Path, **changes: Any) -> SupervisorSettings:
     values: dict[str, Any] = {
         "data": data,
         "gateway_address": "127.0.0.1:0",
+        "http_address": "127.0.0.1:0",
         "postgres_dsn": None,
         "triton_address": None,
         "milvus_uri": None,

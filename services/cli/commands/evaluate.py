@@ -102,6 +102,7 @@ async def _evaluate(folder: Path, households: int, out: Console) -> Results:
     settings = SupervisorSettings(
         data=folder,
         gateway_address="127.0.0.1:0",
+        http_address="off",
         metrics=False,
         postgres_dsn=None,
         milvus_uri=None,

@@ -140,7 +140,9 @@ def _show_addresses(out: Console, suite: Suite, seconds: float) -> None:
     addresses = suite.addresses
     if "gateway" not in addresses:
         raise CliError("the suite has no gateway")
-    others = "  ".join(f"{name} {address}" for name, address in addresses.items() if name != "gateway")
+    others = "  ".join(f"{name} {address}" for name, address in addresses.items() if name not in ("gateway", "envoy"))
     out.print(f"\n[bold]Ready[/bold] after {seconds:.0f} s. Gateway (gRPC, with reflection): {addresses['gateway']}")
+    if "envoy" in addresses:
+        out.print(f"JSON over HTTP and gRPC-Web: http://{addresses['envoy']}", markup=False)
     out.print(f"  {others}", style="dim", markup=False)
     out.print("Ctrl-C stops everything.")

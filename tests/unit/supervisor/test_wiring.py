@@ -8,7 +8,7 @@ from tritonclient.grpc import service_pb2
 from services.supervisor.adapters.data_folder import DataFolder
 from services.supervisor.adapters.triton_probe import small_request
 from services.supervisor.errors import SupervisorError
-from services.supervisor.services import SERVICES, UNITS
+from services.supervisor.services import FRONT, SERVICES, UNITS
 from services.supervisor.settings import SupervisorSettings
 from services.supervisor.wiring import plan
 
@@ -21,6 +21,7 @@ def folder(tmp_path: Path) -> Iterator[DataFolder]:
 
 def settings(folder: DataFolder, **changes: Any) -> SupervisorSettings:
     values = {"postgres_dsn": None, "triton_address": None, "milvus_uri": None, "gateway_address": "127.0.0.1:0"}
+    values["http_address"] = "127.0.0.1:0"
     return SupervisorSettings(**{"data": folder.root, **values, **changes})
 
 
@@ -45,7 +46,7 @@ def test_what_the_user_runs_is_not_started(folder: DataFolder) -> None:
         "milvus_uri": "http://milvus.example:19530",
     }
     made = plan(settings(folder, **given), folder, None)
-    assert set(made.units) == set(SERVICES)
+    assert set(made.units) == {*SERVICES, *FRONT}
     assert made.environment["MERCATO_POSTGRES_DSN"] == given["postgres_dsn"]
     assert made.environment["MERCATO_TRITON_ADDRESS"] == given["triton_address"]
     assert made.environment["MERCATO_MILVUS_URI"] == given["milvus_uri"]
@@ -58,6 +59,13 @@ def test_a_gateway_for_all_interfaces_is_reached_over_loopback(folder: DataFolde
     made = plan(settings(folder, gateway_address=f"0.0.0.0:{port}"), folder, {"gateway"})
     assert made.environment["MERCATO_GATEWAY_LISTEN"] == f"0.0.0.0:{port}"
     assert made.environment["MERCATO_GATEWAY_ADDRESS"] == f"127.0.0.1:{port}"
+
+
+def test_the_proxy_stands_before_the_gateway_unless_it_is_off(folder: DataFolder) -> None:
+    made = plan(settings(folder), folder, None)
+    assert [need.unit for need in made.units["envoy"].needs] == ["gateway"]
+    assert made.environment["MERCATO_HTTP_ADDRESS"] == made.units["envoy"].address
+    assert "envoy" not in plan(settings(folder, http_address="off"), folder, None).units
 
 
 def test_only_names_units(folder: DataFolder) -> None:

@@ -142,6 +142,7 @@ async def test_retry_delay_survives_both_ways(serve_echo: Any) -> None:
     async with serve_echo(raising(lambda: ResourceExhausted("slow", retry_after_seconds=1.25))) as client:
         error = await failure(client)
     assert from_rpc_error(error).retry_after_seconds == 1.25
+    assert dict(error.trailing_metadata())["retry-after"] == "2", "whole seconds, as the header of HTTP has them"
 
 
 async def test_more_violations_than_trailers_hold_are_cut_and_counted(serve_echo: Any) -> None:

@@ -1,0 +1,1 @@
+"""Envoy in front of the gateway: JSON over HTTP and gRPC-Web become gRPC."""
