@@ -17,6 +17,8 @@ run: $(STAMP) ## Start the suite on embedded systems with the demo shop, in the 
 install: $(STAMP) ## Make the environment in .venv
 test: $(STAMP) ## Run all tests: unit, contract, integration, end to end
 	$(BIN)/python -m pytest tests
+chart-test: $(STAMP) ## Test the Helm chart: rendering, schemas, policies (fetches helm and checkov once)
+	$(BIN)/python -m pytest tests/chart
 lint: $(STAMP) ## Check style, types, rooms and contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -24,6 +26,7 @@ lint: $(STAMP) ## Check style, types, rooms and contracts
 	$(BIN)/lint-imports
 	$(BIN)/python protos/generate.py --lint
 	$(BIN)/python protos/generate.py --check
+	$(BIN)/python -m deploy.helm.generate --check
 	$(BIN)/python protos/generate.py --breaking $(BASE)
 	$(BIN)/python deploy/monitoring/generate.py --check
 format: $(STAMP) ## Rewrite code and contracts in the house style
@@ -50,4 +53,4 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[embedded,models,learning,demo,dev]'
 	touch $(STAMP)
 
-.PHONY: run install test lint format protos monitoring bench evaluate clean help
+.PHONY: run install test chart-test lint format protos monitoring bench evaluate clean help
