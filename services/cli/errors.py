@@ -34,5 +34,5 @@ def explain(error: grpc.aio.AioRpcError, address: str) -> str:
     lines = [f"{known.reason.value}: {known.message}"]
     lines += [f"  {item.field or 'request'}: {item.description} ({item.rule})" for item in known.violations]
     if known.reason.value == "UNAUTHENTICATED":
-        lines.append("  send a key with --api-key or MERCATO_API_KEY; `mercato keys create NAME` makes one")
+        lines.append("  send a key with --api-key or MERCATO_API_KEY; `mercato key create --direct NAME` makes one")
     return "\n".join(lines)

@@ -1,53 +1,69 @@
-"""Who may call: API keys in `x-api-key` or `authorization: Bearer`, with the scope that the method needs."""
+"""Authentication and authorisation of each call: who calls, and whether the table lets them."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from services.gateway.api_keys import ApiKeyFile
-from shared.context.request import TENANT_METADATA, set_tenant
-from shared.errors.base import PermissionDenied, Unauthenticated
+from services.gateway.access.authenticate import Authenticate
+from services.gateway.access.caller import Caller, set_caller
+from services.gateway.access.table import Rule, rule_of
+from services.gateway.auditing import Auditor
+from shared.context.request import TENANT_METADATA, current_tenant, set_tenant
+from shared.errors.base import MercatoError, PermissionDenied, Unauthenticated
 from shared.server.interceptors.handler import Context, Rpc, RpcInterceptor, metadata_value
+from shared.telemetry.metrics import counter
 
-READING = ("Get", "List", "BatchGet", "Recommend", "Similar", "Compare", "Search", "Ask")
-OPERATING = ("OperationsService/", "/ExportUserData", "/EraseUserData")
-
-
-def scope_of(method: str) -> str:
-    """The scope that a method needs: `read`, `write` or `operate`."""
-    if any(part in method for part in OPERATING):
-        return "operate"
-    return "read" if method.rsplit("/", 1)[-1].startswith(READING) else "write"
+REFUSED = counter("gateway_refused_callers_total", "Calls refused for who made them.", ("reason",))
 
 
 class AuthenticationInterceptor(RpcInterceptor):
-    """Refuses calls without a valid key as soon as there is any key; the key's tenant is the call's tenant."""
+    """Refuses whom the table does not let in; the caller's tenant is the call's tenant."""
 
-    def __init__(self, keys: ApiKeyFile) -> None:
+    def __init__(self, authenticate: Authenticate, auditor: Auditor) -> None:
         super().__init__()
-        self._keys = keys
+        self._authenticate = authenticate
+        self._auditor = auditor
 
     @asynccontextmanager
     async def around(self, rpc: Rpc, context: Context) -> AsyncIterator[None]:
-        if self._keys.required():
-            self._check(rpc, context)
-        yield
+        try:
+            rule = await self._admit(rpc, context)
+        except (PermissionDenied, Unauthenticated) as error:
+            REFUSED.labels(error.reason.value).inc()
+            raise
+        async with self._auditor.recorded(rule, rpc, context):
+            yield
 
-    def _check(self, rpc: Rpc, context: Context) -> None:
-        sent = metadata_value(context, "x-api-key") or _bearer(metadata_value(context, "authorization"))
-        key = self._keys.find(sent) if sent else None
-        if key is None:
-            raise Unauthenticated("a valid API key is needed: send it as x-api-key or authorization: Bearer")
-        scope = scope_of(rpc.method)
-        if scope not in key.scopes:
-            raise PermissionDenied(f"the API key lacks the scope {scope!r}", metadata={"scope": scope})
-        tenant = metadata_value(context, TENANT_METADATA)
-        if tenant and tenant != key.tenant:
-            raise PermissionDenied("the API key belongs to another tenant", metadata={"tenant": tenant})
-        set_tenant(key.tenant)
+    async def _admit(self, rpc: Rpc, context: Context) -> Rule:
+        """Sets caller and tenant. Raises Unauthenticated, PermissionDenied and Unavailable."""
+        bearer = _bearer(metadata_value(context, "authorization"))
+        caller = await self._authenticate(metadata_value(context, "x-api-key"), bearer)
+        rule = rule_of(rpc.method)
+        try:
+            _check_tenant(caller, metadata_value(context, TENANT_METADATA))
+            if rule is None:
+                raise PermissionDenied("this method is not in the authorisation table")
+            if rule.scope not in caller.scopes:
+                raise PermissionDenied(
+                    f"the caller lacks the scope {rule.scope.value!r}", metadata={"scope": rule.scope}
+                )
+        except MercatoError as error:
+            set_tenant(caller.tenant or current_tenant())
+            if rule is not None and rule.audited:
+                await self._auditor.refused(caller, rpc, context, error)
+            raise
+        set_tenant(caller.tenant or current_tenant())
+        set_caller(caller)
+        return rule
+
+
+def _check_tenant(caller: Caller, named: str) -> None:
+    """Raises PermissionDenied when the caller names another tenant than its own."""
+    if caller.tenant and named and named != caller.tenant:
+        raise PermissionDenied("the caller belongs to another tenant", metadata={"tenant": named})
 
 
 def _bearer(value: str) -> str:
-    kind, _, key = value.partition(" ")
-    return key.strip() if kind.lower() == "bearer" else ""
+    kind, _, credentials = value.partition(" ")
+    return credentials.strip() if kind.lower() == "bearer" else ""

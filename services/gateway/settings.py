@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from shared.settings.base import ServiceSettings, address_field, data_field, service_config
+from shared.settings.base import ServiceSettings, address_field, data_field, postgres_dsn_field, service_config
 
 
 class GatewaySettings(ServiceSettings):
@@ -31,10 +31,24 @@ class GatewaySettings(ServiceSettings):
     """Time for a page of search results."""
     token_key: str = Field("", repr=False)
     """Secret of attribution tokens, the same in every gateway process. Empty: made once and kept in `<data>/keys`."""
+    postgres_dsn: str = postgres_dsn_field()
     api_keys: Path | None = None
-    """File of API keys; default `<data>/keys/api_keys.json`. Keys are required as soon as it holds one."""
+    """File of API keys of earlier releases, whose keys are taken over; default `<data>/keys/api_keys.json`."""
+    require_authentication: bool = False
+    """Whether callers must say who they are also while there is no key. Without it a gateway is open as long as there
+    was never a key, no token issuer is set, and it listens on the loopback alone."""
+    keys_poll_seconds: float = Field(1.0, gt=0)
+    """Longest time until a change of keys made through another gateway counts in this one."""
+    keys_outage_seconds: float = Field(900.0, ge=0)
+    """How long known keys are trusted while the database is away; then calls with keys get UNAVAILABLE."""
     remembered_products: int = Field(20_000, ge=0)
     """Products kept in memory for answers while the catalogue is down."""
+
+    @property
+    def loopback_only(self) -> bool:
+        """Whether only programs of this machine can call."""
+        host = self.listen.rpartition(":")[0].strip("[]")
+        return self.listen.startswith("unix:") or host in ("localhost", "::1") or host.startswith("127.")
 
     @property
     def api_keys_file(self) -> Path:

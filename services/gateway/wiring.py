@@ -6,8 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from mercato.gateway.v1 import (
+    experiment_service_pb2,
+    experiment_service_pb2_grpc,
     operations_service_pb2,
     operations_service_pb2_grpc,
+    privacy_service_pb2,
+    privacy_service_pb2_grpc,
     product_service_pb2,
     product_service_pb2_grpc,
     profile_service_pb2,
@@ -22,19 +26,24 @@ from mercato.gateway.v1 import (
     user_event_service_pb2_grpc,
 )
 
+from services.gateway.access.wiring import open_access
 from services.gateway.answers import Answerer
-from services.gateway.api_keys import ApiKeyFile
 from services.gateway.attribution import load_key
-from services.gateway.authentication import AuthenticationInterceptor
+from services.gateway.experiments import Experiments
 from services.gateway.hydration import Hydrator
 from services.gateway.ingest import WriteEvents
 from services.gateway.lists import ReleaseLists, read_lists
+from services.gateway.pipeline import Pipeline
+from services.gateway.privacy import Privacy
 from services.gateway.recommend import Recommend
 from services.gateway.releases import ReleaseChooser
 from services.gateway.search import Search
+from services.gateway.servicers.access import AccessUseCases
 from services.gateway.servicers.answers import RecommendationServicer, SearchServicer
+from services.gateway.servicers.experiments import ExperimentServicer
 from services.gateway.servicers.operations import OperationsServicer
 from services.gateway.servicers.people import ProfileServicer, UserEventServicer
+from services.gateway.servicers.privacy import PrivacyServicer
 from services.gateway.servicers.products import ProductServicer
 from services.gateway.servicers.support import SupportServicer
 from services.gateway.settings import GatewaySettings
@@ -51,34 +60,41 @@ from shared.server.parts import ServiceParts, Servicer
 async def build(settings: GatewaySettings) -> AsyncIterator[ServiceParts]:
     """Opens channels to all services and yields what is served."""
     addresses = {name: str(getattr(settings, f"{name}_address")) for name in SERVICES}
-    async with open_stubs(addresses) as stubs:
+    async with open_access(settings) as access, open_stubs(addresses) as stubs:
         lists: ReleaseFollower[ReleaseLists] = ReleaseFollower(stubs.channels["trainer"], read_lists)
         releases = ReleaseChooser(stubs, lists)
+        experiments = Experiments(stubs.channels["trainer"], releases.is_held)
+        privacy = Privacy(stubs)
         yield ServiceParts(
             name="gateway",
-            servicers=_servicers(settings, stubs, releases),
-            dependencies={name: channel_check(stubs.channels[name], name) for name in SERVICES},
-            background=(lists.run, releases.run),
-            extra_interceptors=(AuthenticationInterceptor(ApiKeyFile(settings.api_keys_file)),),
+            servicers=(
+                *_servicers(settings, stubs, (releases, experiments), access.use_cases),
+                *_people(settings, stubs, privacy),
+            ),
+            dependencies={**access.checks, **{name: channel_check(stubs.channels[name], name) for name in SERVICES}},
+            critical=frozenset({"keys"}),
+            background=(lists.run, releases.run, experiments.run, privacy.run, *access.background),
+            extra_interceptors=access.interceptors,
         )
 
 
-def _servicers(settings: GatewaySettings, stubs: Stubs, releases: ReleaseChooser) -> tuple[Servicer, ...]:
+def _servicers(
+    settings: GatewaySettings,
+    stubs: Stubs,
+    followed: tuple[ReleaseChooser, Experiments],
+    access: AccessUseCases,
+) -> tuple[Servicer, ...]:
     signer = TokenSigner(load_key(settings.token_key, settings.data))
     answerer, hydrator = Answerer(signer), Hydrator(stubs.catalog, settings.remembered_products)
-    recommend = Recommend(stubs, hydrator, releases, answerer, settings.recommend_seconds)
-    similar = SimilarProducts(stubs, hydrator, releases, answerer, settings.search_seconds)
-    search = Search(stubs, hydrator, releases, answerer, settings.search_seconds)
+    pipeline = Pipeline(stubs, hydrator, *followed, answerer)
+    recommend = Recommend(pipeline, settings.recommend_seconds)
+    similar = SimilarProducts(pipeline, settings.search_seconds)
+    search = Search(pipeline, settings.search_seconds)
     return (
         Servicer(
             product_service_pb2.DESCRIPTOR.services_by_name["ProductService"],
             product_service_pb2_grpc.add_ProductServiceServicer_to_server,
             ProductServicer(stubs, hydrator),
-        ),
-        Servicer(
-            user_event_service_pb2.DESCRIPTOR.services_by_name["UserEventService"],
-            user_event_service_pb2_grpc.add_UserEventServiceServicer_to_server,
-            UserEventServicer(stubs, WriteEvents(stubs, signer)),
         ),
         Servicer(
             recommendation_service_pb2.DESCRIPTOR.services_by_name["RecommendationService"],
@@ -103,6 +119,26 @@ def _servicers(settings: GatewaySettings, stubs: Stubs, releases: ReleaseChooser
         Servicer(
             operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"],
             operations_service_pb2_grpc.add_OperationsServiceServicer_to_server,
-            OperationsServicer(stubs, Status(stubs)),
+            OperationsServicer(stubs, Status(stubs), access),
+        ),
+        Servicer(
+            experiment_service_pb2.DESCRIPTOR.services_by_name["ExperimentService"],
+            experiment_service_pb2_grpc.add_ExperimentServiceServicer_to_server,
+            ExperimentServicer(stubs.channels["trainer"]),
+        ),
+    )
+
+
+def _people(settings: GatewaySettings, stubs: Stubs, privacy: Privacy) -> tuple[Servicer, ...]:
+    return (
+        Servicer(
+            user_event_service_pb2.DESCRIPTOR.services_by_name["UserEventService"],
+            user_event_service_pb2_grpc.add_UserEventServiceServicer_to_server,
+            UserEventServicer(WriteEvents(stubs, TokenSigner(load_key(settings.token_key, settings.data))), privacy),
+        ),
+        Servicer(
+            privacy_service_pb2.DESCRIPTOR.services_by_name["PrivacyService"],
+            privacy_service_pb2_grpc.add_PrivacyServiceServicer_to_server,
+            PrivacyServicer(privacy),
         ),
     )

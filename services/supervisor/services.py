@@ -18,7 +18,10 @@ SERVICES: Mapping[str, tuple[Need, ...]] = {
     "ranking": (Need("postgres"), *_after("profile")),
     "support": (Need("postgres"), *_after("encoder", "retrieval")),
     "trainer": (Need("postgres"), *_after("profile", "catalog")),
-    "gateway": _after("catalog", "profile", "encoder", "retrieval", "ranking", "support", "trainer"),
+    "gateway": (
+        Need("postgres"),
+        *_after("catalog", "profile", "encoder", "retrieval", "ranking", "support", "trainer"),
+    ),
 }
 BACKING = ("postgres", "triton", "milvus")
 FRONT: Mapping[str, tuple[Need, ...]] = {"envoy": _after("gateway")}

@@ -36,10 +36,12 @@ async def open_pool(
     application_name: str = "mercato",
     start_timeout_seconds: float = 60.0,
     statement_timeout_seconds: float = 30.0,
+    wait_for_server: bool = True,
 ) -> AsyncIterator[AsyncConnectionPool]:
     """A pool that is ready to use.
 
-    Waits for PostgreSQL up to ``start_timeout_seconds``, then raises Unavailable("postgres"). Later a connection
+    Waits for PostgreSQL up to ``start_timeout_seconds``, then raises Unavailable("postgres"); without
+    ``wait_for_server`` it does neither, for processes that can work without PostgreSQL. Later a connection
     that cannot be had within three seconds (a quarter while PostgreSQL is known to be down) raises PoolTimeout,
     which clients see as UNAVAILABLE. Statements are cancelled after ``statement_timeout_seconds``; a worker that
     needs longer says ``SET LOCAL statement_timeout``. ``pool.connection()`` is a transaction, committed at the
@@ -61,7 +63,8 @@ async def open_pool(
     )
     try:
         SIZE.set(max_size)
-        await _await_server(pool, dsn, start_timeout_seconds)
+        if wait_for_server:
+            await _await_server(pool, dsn, start_timeout_seconds)
         await pool.open()
         yield pool
     finally:

@@ -11,6 +11,7 @@ from mercato.gateway.v1 import operations_service_pb2 as pb
 from mercato.gateway.v1 import operations_service_pb2_grpc
 from mercato.trainer.v1 import trainer_service_pb2
 
+from services.gateway.servicers.access import AccessRpcs, AccessUseCases
 from services.gateway.status import Status
 from services.gateway.stubs import Stubs
 from shared.client.failures import remote_errors
@@ -20,10 +21,11 @@ DEFAULT_SHARE = 0.05
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer):
+class OperationsServicer(AccessRpcs, operations_service_pb2_grpc.OperationsServiceServicer):
     """Shows and steers the suite."""
 
-    def __init__(self, stubs: Stubs, status: Status) -> None:
+    def __init__(self, stubs: Stubs, status: Status, access: AccessUseCases) -> None:
+        super().__init__(access)
         self._stubs = stubs
         self._status = status
 

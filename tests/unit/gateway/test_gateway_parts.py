@@ -6,9 +6,7 @@ import pytest
 from mercato.gateway.v1 import product_pb2, recommendation_pb2, recommendation_service_pb2, user_event_pb2
 from mercato.profile.v1 import profile_features_pb2
 
-from services.gateway.api_keys import ApiKeyFile
 from services.gateway.attribution import load_key
-from services.gateway.authentication import scope_of
 from services.gateway.hydration import matches, narrowed, shows
 from services.gateway.lists import ReleaseLists
 from services.gateway.seeds import CART_WEIGHT, CONTEXT_PRODUCT_WEIGHT, build_seeds
@@ -22,42 +20,6 @@ def test_the_key_is_made_once(tmp_path: Path) -> None:
     assert load_key("", tmp_path) == first
     assert (tmp_path / "keys" / "attribution.key").stat().st_mode & 0o077 == 0
     assert load_key("configured", tmp_path) != first
-
-
-def test_api_keys_are_kept_as_hashes_and_seen_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "keys" / "api_keys.json"
-    mine, others = ApiKeyFile(path), ApiKeyFile(path)
-    assert not others.required()
-    secret = mine.create("web", "shop", ("read", "write"))
-    assert others.required()
-    found = others.find(secret)
-    assert found is not None
-    assert (found.name, found.tenant, found.scopes) == ("web", "shop", ("read", "write"))
-    assert secret not in path.read_text()
-    assert others.find(secret + "x") is None
-    with pytest.raises(ValueError, match="exists"):
-        mine.create("web", "shop", ("read",))
-    with pytest.raises(ValueError, match="unknown scopes"):
-        mine.create("other", "shop", ("everything",))
-    mine.revoke("web")
-    assert others.find(secret) is None
-    assert not others.required()
-
-
-@pytest.mark.parametrize(
-    ("method", "scope"),
-    [
-        ("RecommendationService/Recommend", "read"),
-        ("SupportService/Ask", "read"),
-        ("ProductService/BatchGetProducts", "read"),
-        ("ProductService/ImportProducts", "write"),
-        ("UserEventService/WriteUserEventStream", "write"),
-        ("UserEventService/EraseUserData", "operate"),
-        ("OperationsService/GetStatus", "operate"),
-    ],
-)
-def test_every_method_has_a_scope(method: str, scope: str) -> None:
-    assert scope_of(f"/mercato.gateway.v1.{method}") == scope
 
 
 def person() -> profile_features_pb2.ProfileFeatures:

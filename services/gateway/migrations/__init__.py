@@ -1,0 +1,1 @@
+"""The schema `gateway`, in numbered files."""
