@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import grpc
 from mercato.gateway.v1 import (
     operations_service_pb2_grpc,
+    privacy_service_pb2_grpc,
     product_service_pb2_grpc,
     profile_service_pb2_grpc,
     recommendation_service_pb2_grpc,
@@ -39,6 +40,7 @@ class Gateway:
         self.searching = search_service_pb2_grpc.SearchServiceStub(channel)
         self.support = support_service_pb2_grpc.SupportServiceStub(channel)
         self.profiles = profile_service_pb2_grpc.ProfileServiceStub(channel)
+        self.privacy = privacy_service_pb2_grpc.PrivacyServiceStub(channel)
         self.operations = operations_service_pb2_grpc.OperationsServiceStub(channel)
 
     async def call(

@@ -16,5 +16,12 @@ class UserNotFound(NotFound):
         self.metadata = {"user_id": user_id} if user_id else {"visitor_id": visitor_id}
 
 
+class ErasureNotFound(NotFound):
+    """No erasure has this id."""
+
+    def __init__(self, receipt_id: str) -> None:
+        super().__init__("erasure", receipt_id)
+
+
 class ConcurrentChange(Exception):
     """What a transaction was based on changed before it was locked; running it again helps. Clients never see it."""

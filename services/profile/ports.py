@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.profile.domain.erasure import Erasure, Pending, PersonIds, StoreState
 from services.profile.domain.event import Event, Outcome
 from services.profile.domain.history import History, HistoryLimits, Person
 
@@ -72,8 +73,63 @@ class PrivacyStore(Protocol):
         """Everything stored of the person, quarantine included, oldest first. Nothing for an unknown person."""
         ...
 
-    async def erase(self, tenant: str, user_id: str, visitor_id: str) -> Receipt:
-        """Erases the person in one transaction; zero counts for an unknown person."""
+    async def erase(self, tenant: str, user_id: str, visitor_id: str, receipt_id: str = "") -> Receipt:
+        """Erases the person in one transaction; zero counts for an unknown person.
+
+        Counts of attempts with the same receipt id add up; empty: an id of its own.
+        """
+        ...
+
+
+class ErasureRegister(Protocol):
+    """Remembers erasures until every store is done."""
+
+    async def resolve(self, tenant: str, user_id: str, visitor_id: str) -> PersonIds:
+        """How stores know a person; the ids given where nothing is stored."""
+        ...
+
+    async def begin(self, tenant: str, user_id: str, visitor_id: str, stores: Sequence[str]) -> Pending:
+        """Registers an erasure and tombstones of the person's ids in one transaction.
+
+        Batches being written are waited for; later ones refuse events from before. One that is not done yet is
+        returned instead of a new one.
+        """
+        ...
+
+    async def claim(self, limit: int, lease_seconds: int) -> Sequence[Pending]:
+        """Erasures of all tenants that are not done; nobody else gets them until the lease ends."""
+        ...
+
+    async def record(
+        self, tenant: str, receipt_id: str, outcome: StoreState, sign: Callable[[Erasure], str]
+    ) -> Erasure:
+        """Records what a store said. With the last one the person's ids are destroyed and the receipt is signed.
+
+        What comes after that changes nothing. Raises ErasureNotFound.
+        """
+        ...
+
+    async def get(self, tenant: str, receipt_id: str) -> Erasure:
+        """One erasure. Raises ErasureNotFound."""
+        ...
+
+
+class RetentionStore(Protocol):
+    """Counts and removes records by age.
+
+    Kinds: events, people (of whom only ids are left), quarantine, receipts, tombstones.
+    """
+
+    async def tenants(self) -> Sequence[str]:
+        """Everyone with any records."""
+        ...
+
+    async def count_older(self, tenant: str, kind: str, days: int) -> int:
+        """How many are older than ``days``; of tombstones, how many have expired."""
+        ...
+
+    async def remove_older(self, tenant: str, kind: str, days: int, most: int) -> int:
+        """Removes at most ``most`` of them in one transaction and returns how many; 0: none is left."""
         ...
 
 
@@ -117,6 +173,8 @@ class AttributedRequest:
     release_id: str
     list_kind: str
     time_s: int
+    exposures: tuple[tuple[str, str], ...] = ()
+    """Experiments and the variants of them that made the answer."""
 
 
 @dataclass(frozen=True, slots=True)

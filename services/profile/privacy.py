@@ -32,8 +32,8 @@ class EraseUser:
         self._store = store
         self._cache = cache
 
-    async def __call__(self, tenant: str, user_id: str, visitor_id: str) -> Receipt:
-        """Erasing an unknown person is no error."""
-        receipt = await self._store.erase(tenant, user_id, visitor_id)
+    async def __call__(self, tenant: str, user_id: str, visitor_id: str, receipt_id: str = "") -> Receipt:
+        """Erasing an unknown person is no error. Counts of attempts with the same receipt id add up."""
+        receipt = await self._store.erase(tenant, user_id, visitor_id, receipt_id)
         self._cache.clear()
         return receipt

@@ -7,6 +7,7 @@ import asyncio
 from services.profile.ports import Catalog, FactsStore
 from shared.errors.base import MercatoError
 from shared.telemetry.logs import logger
+from shared.telemetry.tracing import work_span
 
 _log = logger("facts")
 BATCH = 1_000
@@ -40,7 +41,8 @@ class RefreshFacts:
             claimed = await self._store.claim(tenant, BATCH)
             if claimed:
                 try:
-                    facts = await self._catalog.facts(tenant, list(claimed))
+                    with work_span("refresh facts", {"products": len(claimed)}):
+                        facts = await self._catalog.facts(tenant, list(claimed))
                 except MercatoError:
                     await self._store.release(tenant, claimed)
                     raise

@@ -40,6 +40,20 @@ class ProfileSettings(ServiceSettings):
     """How long, by event time, a person stays suspect."""
     pseudonym_key: SecretStr | None = None
     """Key of the pseudonyms in ReadEvents, the same in every process; unset: made once and kept in `<data>/keys`."""
+    personal_keys: Path | None = None
+    """File of the keys of personal data; unset: made once as `<data>/keys/personal.json`. See docs/privacy.md."""
+    receipt_key: SecretStr | None = None
+    """Seed of the key that signs receipts (64 hexadecimal digits); unset: made once and kept in `<data>/keys`."""
+    tombstone_days: int = Field(760, ge=1)
+    """How long late events of an erased person are refused; as long as events may be old, none comes back ever."""
+    keep_events_days: int = Field(1095, ge=0)
+    """Events older than this are removed, and neither accepted; 0: kept without limit."""
+    keep_quarantine_days: int = Field(90, ge=0)
+    """Events that looked like a robot's are removed after this; 0: kept without limit."""
+    keep_receipts_days: int = Field(1825, ge=0)
+    """Receipts of erasures are removed after this; 0: kept without limit."""
+    retention_every_seconds: float = Field(3600.0, gt=0)
+    """Pause between two looks for what is too old."""
     history_purchases: int = Field(10_000, ge=1)
     """Newest purchases that a profile is made from."""
     history_others: int = Field(2_000, ge=1)
@@ -55,8 +69,25 @@ class ProfileSettings(ServiceSettings):
 
     @property
     def time_limits(self) -> TimeLimits:
-        """Limits of event times."""
-        return TimeLimits(self.max_event_age_days, self.max_event_ahead_seconds)
+        """Limits of event times: what would be removed at once is not accepted."""
+        oldest = min(self.max_event_age_days, self.keep_events_days or self.max_event_age_days)
+        return TimeLimits(oldest, self.max_event_ahead_seconds)
+
+    @property
+    def retention_days(self) -> dict[str, int]:
+        """Rules by kind."""
+        return {
+            "events": self.keep_events_days,
+            "people": self.keep_events_days,
+            "quarantine": self.keep_quarantine_days,
+            "receipts": self.keep_receipts_days,
+            "tombstones": self.tombstone_days,
+        }
+
+    @property
+    def personal_keys_file(self) -> Path:
+        """The file in use."""
+        return self.personal_keys or self.data / "keys" / "personal.json"
 
     @property
     def robot_rules(self) -> RobotRules:

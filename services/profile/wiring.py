@@ -7,6 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+from mercato.privacy.v1 import (
+    erasure_register_service_pb2,
+    erasure_register_service_pb2_grpc,
+    personal_data_service_pb2,
+    personal_data_service_pb2_grpc,
+)
 from mercato.profile.v1 import profile_service_pb2, profile_service_pb2_grpc
 
 from services.profile.adapters.catalog import GrpcCatalog
@@ -17,20 +23,30 @@ from services.profile.adapters.postgres_events import PostgresEventStore
 from services.profile.adapters.postgres_facts import PostgresFactsStore
 from services.profile.adapters.postgres_people import PostgresPeopleReader
 from services.profile.adapters.postgres_privacy import PostgresPrivacyStore
+from services.profile.adapters.postgres_register import PostgresErasureRegister
+from services.profile.adapters.postgres_retention import PostgresRetentionStore
 from services.profile.adapters.product_book import ProductBook
 from services.profile.adapters.product_numbers import Partitions, ProductNumbers
 from services.profile.adapters.pseudonyms import load_pseudonym_key
+from services.profile.adapters.tombstones import Tombstones
+from services.profile.erasures import Erasures
 from services.profile.feature_cache import FeatureCache
 from services.profile.get_features import GetFeatures
 from services.profile.get_profile import GetProfile
 from services.profile.privacy import EraseUser, ExportUser
 from services.profile.refresh_facts import RefreshFacts
+from services.profile.retention import ApplyRetention
 from services.profile.servicer import ProfileServicer, UseCases
+from services.profile.servicers.personal_data import PersonalDataServicer, PersonalDataUseCases
+from services.profile.servicers.register import RegisterServicer
 from services.profile.settings import ProfileSettings
 from services.profile.write_events import WriteEvents
 from shared.client.channel import channel_check, open_channel
+from shared.keys.kept_key import kept_key
 from shared.postgres.migrations import migrate
 from shared.postgres.pool import open_pool, pool_check
+from shared.privacy.key_ring import KeyRing
+from shared.privacy.receipt import ReceiptSigner
 from shared.server.parts import ServiceParts, Servicer
 
 
@@ -39,11 +55,13 @@ def now_us() -> int:
     return time.time_ns() // 1_000
 
 
-def use_cases(settings: ProfileSettings, pool: Pool, key: bytes, cache: FeatureCache) -> UseCases:
+def use_cases(
+    settings: ProfileSettings, pool: Pool, key: bytes, cache: FeatureCache, tombstones: Tombstones
+) -> UseCases:
     """The use cases on PostgreSQL."""
     numbers = ProductNumbers(pool, settings.product_cache_size)
     people = PostgresPeopleReader(pool, ProductBook(settings.product_cache_size))
-    store = CombinedEventStore(PostgresEventStore(pool, numbers, Partitions(pool), settings.robot_rules))
+    store = CombinedEventStore(PostgresEventStore(pool, numbers, Partitions(pool), settings.robot_rules, tombstones))
     privacy = PostgresPrivacyStore(pool)
     return UseCases(
         write_events=WriteEvents(store, settings.time_limits, now_us),
@@ -72,7 +90,13 @@ async def build(settings: ProfileSettings) -> AsyncIterator[ServiceParts]:
     ):
         await migrate(pool, "services.profile.migrations")
         cache = FeatureCache(settings.feature_cache_rows)
-        servicer = ProfileServicer(use_cases(settings, pool, key, cache))
+        keys = KeyRing(settings.personal_keys_file)
+        tombstones = Tombstones(keys)
+        cases = use_cases(settings, pool, key, cache, tombstones)
+        retention = ApplyRetention(
+            PostgresRetentionStore(pool), settings.retention_days, settings.retention_every_seconds
+        )
+        register = PostgresErasureRegister(pool, keys, tombstones, key, settings.tombstone_days)
         facts = RefreshFacts(
             PostgresFactsStore(pool, settings.facts_refresh_seconds),
             GrpcCatalog(channel),
@@ -84,10 +108,32 @@ async def build(settings: ProfileSettings) -> AsyncIterator[ServiceParts]:
                 Servicer(
                     profile_service_pb2.DESCRIPTOR.services_by_name["ProfileService"],
                     profile_service_pb2_grpc.add_ProfileServiceServicer_to_server,
-                    servicer,
+                    ProfileServicer(cases),
                 ),
+                *_privacy_servicers(cases, retention, Erasures(register, ReceiptSigner(_receipt_seed(settings)))),
             ),
             dependencies={"postgres": pool_check(pool), "catalog": channel_check(channel, "catalog")},
             critical=frozenset({"postgres"}),
-            background=(facts.run, partial(cache.keep_young, now_us)),
+            background=(facts.run, partial(cache.keep_young, now_us), retention.run),
         )
+
+
+def _privacy_servicers(cases: UseCases, retention: ApplyRetention, erasures: Erasures) -> tuple[Servicer, ...]:
+    own = PersonalDataServicer(PersonalDataUseCases(cases.erase_user, cases.get_profile, retention))
+    return (
+        Servicer(
+            personal_data_service_pb2.DESCRIPTOR.services_by_name["PersonalDataService"],
+            personal_data_service_pb2_grpc.add_PersonalDataServiceServicer_to_server,
+            own,
+        ),
+        Servicer(
+            erasure_register_service_pb2.DESCRIPTOR.services_by_name["ErasureRegisterService"],
+            erasure_register_service_pb2_grpc.add_ErasureRegisterServiceServicer_to_server,
+            RegisterServicer(erasures),
+        ),
+    )
+
+
+def _receipt_seed(settings: ProfileSettings) -> bytes:
+    configured = settings.receipt_key.get_secret_value() if settings.receipt_key else ""
+    return bytes.fromhex(configured) if configured else kept_key(settings.data, "receipts")

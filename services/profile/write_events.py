@@ -44,21 +44,28 @@ class WriteEvents:
         """``events`` are valid, each with its position in the batch. Returns when they are committed."""
         now_us = self._clock()
         unique: dict[str, Event] = {}
+        places: dict[str, list[int]] = {}
         rejected: list[Rejection] = []
         for index, event in events:
             if limit := self._limits.broken_by(event.time_us, now_us):
                 rejected.append(_out_of_range(index, event.event_id, limit))
             else:
                 unique.setdefault(event.event_id, event)
+                places.setdefault(event.event_id, []).append(index)
+        out_of_range = len(rejected)
         written = await self._store.write(tenant, list(unique.values())) if unique else ()
         for event, outcome in zip(unique.values(), written, strict=True):
             if outcome is Outcome.STORED:
                 LAG.observe(max(0, self._clock() - event.time_us) / SECOND_US)
         outcomes = Counter(written)
-        outcomes[Outcome.DUPLICATE] += len(events) - len(rejected) - len(unique)
+        outcomes[Outcome.DUPLICATE] += len(events) - out_of_range - len(unique)
+        for event_id, outcome in zip(unique, written, strict=True):
+            if outcome is Outcome.ERASED:
+                outcomes[Outcome.DUPLICATE] -= len(places[event_id]) - 1
+                rejected.extend(_erased(index, event_id) for index in places[event_id])
         for outcome, count in outcomes.items():
             EVENTS.labels(outcome.value).inc(count)
-        EVENTS.labels("out_of_range").inc(len(rejected))
+        EVENTS.labels("out_of_range").inc(out_of_range)
         quarantined = outcomes[Outcome.QUARANTINED]
         return Written(outcomes[Outcome.STORED] + quarantined, outcomes[Outcome.DUPLICATE], quarantined), rejected
 
@@ -73,3 +80,8 @@ def _out_of_range(index: int, event_id: str, limit: str) -> Rejection:
         f"event_time {description}",
         (Violation("event_time", description, "event_time.range"),),
     )
+
+
+def _erased(index: int, event_id: str) -> Rejection:
+    """The rejection of a late event of somebody who was erased."""
+    return Rejection(index, event_id, Reason.PERSON_ERASED, "the person was erased after this event happened")

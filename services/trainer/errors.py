@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from shared.errors.base import FailedPrecondition, Internal, NotFound
+from shared.errors.base import FailedPrecondition, Internal, InvalidArgument, NotFound, Violation
+from shared.errors.reasons import Reason
 
 
 class ReleaseNotFound(NotFound):
@@ -59,3 +60,48 @@ class JobFailed(Internal):
 
     def __init__(self, status: int, log: str) -> None:
         super().__init__(f"the training process ended with status {status}; see {log}")
+
+
+class ExperimentNotFound(NotFound):
+    """No experiment has this id."""
+
+    def __init__(self, experiment_id: str) -> None:
+        super().__init__("experiment", experiment_id)
+
+
+class WrongState(FailedPrecondition):
+    """The experiment does not stand as the call needs it."""
+
+    def __init__(self, experiment_id: str, state: str, needed: str) -> None:
+        super().__init__(
+            f"experiment {experiment_id!r} is {state}; the call needs it to be {needed}",
+            metadata={"experiment_id": experiment_id, "state": state},
+        )
+
+
+class CannotStart(FailedPrecondition):
+    """The experiment would not be alone with what it changes, or asks for too much."""
+
+    def __init__(self, experiment_id: str, cause: str) -> None:
+        super().__init__(
+            f"experiment {experiment_id!r} cannot start: {cause}",
+            metadata={"experiment_id": experiment_id, "cause": cause},
+        )
+
+
+class InvalidUpdateMask(InvalidArgument):
+    """A path is unknown or read-only."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            [Violation("update_mask", f"names {path!r}, which is unknown or read-only", "update_mask.path")],
+            reason=Reason.INVALID_UPDATE_MASK,
+            metadata={"path": path},
+        )
+
+
+class DataSetInUse(FailedPrecondition):
+    """A training reads the tenant's data set now; it is removed when the training ends."""
+
+    def __init__(self) -> None:
+        super().__init__("a training is using the data set; ask again when it is done")

@@ -34,6 +34,8 @@ class TrainerSettings(ServiceSettings):
     """A release older than this is followed by a new one when something was bought since. 0: only when told to."""
     rollout_check_seconds: float = Field(30.0, gt=0)
     """How often it is looked at what a canary led to."""
+    experiment_check_seconds: float = Field(300.0, gt=0)
+    """How often experiments with guardrails are looked at; each look reads all events since the start."""
     neighbours: int = Field(50, ge=1, le=500)
     """Neighbours kept an item."""
     jobs: int = Field(1, ge=1, le=16)
@@ -42,6 +44,10 @@ class TrainerSettings(ServiceSettings):
     """An item needs this many baskets to have neighbours."""
     history_days: int = Field(730, ge=1)
     """Purchases older than this, counted from the latest, are not learnt from."""
+    keep_job_remains_days: int = Field(7, ge=0)
+    """What failed trainings left (data set, checkpoints, log) is removed after this; 0: when the next one begins."""
+    retention_every_seconds: float = Field(3600.0, gt=0)
+    """Pause between two looks for what is too old."""
     watch_seconds: float = Field(2.0, gt=0)
     """Longest wait before a release promoted by another process is noticed."""
 

@@ -85,6 +85,7 @@ class Shop:
 
     def __init__(self, channel: grpc.aio.Channel, tenant: str) -> None:
         self.tenant = tenant
+        self.channel = channel
         self.metadata = (("mercato-tenant", tenant),)
         self.products = ProductServiceStub(channel)
         self.events = UserEventServiceStub(channel)

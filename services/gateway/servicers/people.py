@@ -14,25 +14,23 @@ from mercato.gateway.v1 import (
 from mercato.gateway.v1 import user_event_service_pb2 as pb
 from mercato.profile.v1 import profile_service_pb2 as internal_pb2
 
+from services.gateway.auditing import note_target
 from services.gateway.ingest import WriteEvents
+from services.gateway.privacy import Privacy
 from services.gateway.stubs import Stubs
 from shared.client.failures import remote_errors
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-ERASURE_NOTES = (
-    "releases trained before hold pseudonymous counts until the next training",
-    "database backups hold the data until they expire",
-)
-EXPORT_TIMEOUT_SECONDS = 300.0
+ERASURE_NOTES = ("database backups hold the data, encrypted by keys, until they expire: see docs/privacy.md",)
 
 
 class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
     """Writes events; exports and erases one person."""
 
-    def __init__(self, stubs: Stubs, write_events: WriteEvents) -> None:
-        self._stubs = stubs
+    def __init__(self, write_events: WriteEvents, privacy: Privacy) -> None:
         self._write_events = write_events
+        self._privacy = privacy
 
     async def WriteUserEvents(self, request: pb.WriteUserEventsRequest, context: Context) -> pb.WriteUserEventsResponse:
         written = await self._write_events.batch(request.events)
@@ -52,21 +50,20 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
     async def ExportUserData(
         self, request: pb.ExportUserDataRequest, context: Context
     ) -> AsyncIterator[pb.ExportUserDataResponse]:
-        wanted = internal_pb2.ExportUserDataRequest(user_id=request.user_id, visitor_id=request.visitor_id)
-        with remote_errors("profile"):
-            async for part in self._stubs.profile.ExportUserData(wanted, timeout=EXPORT_TIMEOUT_SECONDS):
-                yield pb.ExportUserDataResponse(events=part.events, visitor_ids=part.visitor_ids)
+        async for part in self._privacy.export(request.user_id, request.visitor_id):
+            yield part
 
     async def EraseUserData(self, request: pb.EraseUserDataRequest, context: Context) -> pb.EraseUserDataResponse:
-        wanted = internal_pb2.EraseUserDataRequest(user_id=request.user_id, visitor_id=request.visitor_id)
-        with remote_errors("profile"):
-            receipt = await self._stubs.profile.EraseUserData(wanted, timeout=60)
+        erasure = await self._privacy.erase(request.user_id, request.visitor_id)
+        note_target(erasure.receipt_id)
+        counts = [(kind, count) for one in erasure.stores for kind, count in one.row_counts.items()]
         return pb.EraseUserDataResponse(
-            receipt_id=receipt.receipt_id,
-            erase_time=receipt.erase_time,
-            erased_event_count=receipt.erased_event_count,
-            erased_record_count=receipt.erased_record_count,
-            notes=ERASURE_NOTES,
+            receipt_id=erasure.receipt_id,
+            erase_time=erasure.complete_time if erasure.HasField("complete_time") else erasure.request_time,
+            erased_event_count=sum(count for kind, count in counts if kind == "events"),
+            erased_record_count=sum(count for kind, count in counts if kind != "events"),
+            notes=[*(note for one in erasure.stores for note in one.notes), *ERASURE_NOTES],
+            erasure=erasure,
         )
 
 

@@ -9,6 +9,7 @@ from services.profile.adapters.identities import Change, Identities, PersonState
 from services.profile.adapters.moments import literal
 from services.profile.adapters.postgres import Connection
 from services.profile.adapters.rows import StoredEvent, insert_arguments
+from services.profile.adapters.tombstones import Tombstones
 from services.profile.domain.event import Event, EventType, Outcome
 from services.profile.domain.robots import UNCOUNTED, Act, RobotRules, Suspicion, broken_rule, merged, suspicions
 from shared.postgres.queries import load_queries
@@ -26,27 +27,32 @@ class Batch:
         products: Mapping[str, int],
         rules: RobotRules,
         *,
+        tombstones: Tombstones,
         exclusive: bool,
     ) -> None:
         self._connection = connection
         self._tenant = tenant
         self._products = products
         self._rules = rules
+        self._tombstones = tombstones
         self._exclusive = exclusive
 
     async def write(self, events: Sequence[Event]) -> list[Outcome]:
-        """Stores the events whose ids are new. Raises ConcurrentChange."""
-        fresh = await self._fresh(events)
-        if not fresh:
-            return [Outcome.DUPLICATE] * len(events)
+        """Stores the events whose ids are new and whose people were not erased since. Raises ConcurrentChange."""
+        erased = await self._tombstones.erased(self._connection, self._tenant, events)
+        outcomes = dict.fromkeys(erased, Outcome.ERASED)
+        if fresh := await self._fresh([event for event in events if event.event_id not in erased]):
+            outcomes |= await self._write_fresh(fresh)
+        return [outcomes.get(event.event_id, Outcome.DUPLICATE) for event in events]
+
+    async def _write_fresh(self, fresh: list[Event]) -> dict[str, Outcome]:
         fresh.sort(key=lambda event: event.time_us)
         identities = Identities(self._connection, self._tenant, exclusive=self._exclusive)
         resolved = await identities.resolve(fresh)
         spans = await self._suspicions(fresh, resolved)
         rows = self._rows(fresh, resolved, spans)
         await self._store(rows, resolved)
-        outcomes = {row.event.event_id: Outcome.QUARANTINED if row.rule else Outcome.STORED for row in rows}
-        return [outcomes.get(event.event_id, Outcome.DUPLICATE) for event in events]
+        return {row.event.event_id: Outcome.QUARANTINED if row.rule else Outcome.STORED for row in rows}
 
     async def _fresh(self, events: Sequence[Event]) -> list[Event]:
         """Those whose ids were not stored before; records the ids."""

@@ -53,7 +53,7 @@ class Details:
         else:
             shown[token] = (len(requests), said.positions())
             key = self._pseudonyms.of_token(token)
-            requests.append(AttributedRequest(key, said.release_id, said.list_kind, said.time_s))
+            requests.append(AttributedRequest(key, said.release_id, said.list_kind, said.time_s, said.exposures))
         return shown[token]
 
     def _positions(

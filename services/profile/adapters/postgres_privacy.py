@@ -28,7 +28,7 @@ class PostgresPrivacyStore(PrivacyStore):
         async with self._pool.connection() as connection:
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             await connection.execute("SET LOCAL statement_timeout = 0")
-            person_no = await _find(connection, tenant, user_id, visitor_id)
+            person_no = await find_person(connection, tenant, user_id, visitor_id)
             if person_no is None:
                 return
             arguments = {"tenant": tenant, "person_nos": [person_no]}
@@ -41,19 +41,18 @@ class PostgresPrivacyStore(PrivacyStore):
                     yield ExportPart([event_of(row) for row in rows], visitor_ids if first else ())
                     first = False
 
-    async def erase(self, tenant: str, user_id: str, visitor_id: str) -> Receipt:
+    async def erase(self, tenant: str, user_id: str, visitor_id: str, receipt_id: str = "") -> Receipt:
         async def attempt(number: int) -> Receipt:
             async with self._pool.connection() as connection:
                 await connection.execute("SET LOCAL statement_timeout = 0")
-                person_no = await _find(connection, tenant, user_id, visitor_id)
-                if person_no is None:
-                    return await _receipt(connection, tenant, 0, 0)
-                return await _erase(connection, tenant, person_no)
+                person_no = await find_person(connection, tenant, user_id, visitor_id)
+                erased = (0, 0) if person_no is None else await erase_person(connection, tenant, person_no)
+                return await _receipt(connection, tenant, receipt_id, erased)
 
         return await retried("erase", attempt)
 
 
-async def _find(connection: Connection, tenant: str, user_id: str, visitor_id: str) -> int | None:
+async def find_person(connection: Connection, tenant: str, user_id: str, visitor_id: str) -> int | None:
     """The number of the user, else of the visitor's person."""
     if "\0" in user_id or "\0" in visitor_id:  # no text of PostgreSQL's, so no one's id
         return None
@@ -63,9 +62,10 @@ async def _find(connection: Connection, tenant: str, user_id: str, visitor_id: s
     return row[0] if row else None
 
 
-async def _erase(connection: Connection, tenant: str, person_no: int) -> Receipt:
-    """Erases a person: waits for writers that hold the person, and later ones meet nobody.
+async def erase_person(connection: Connection, tenant: str, person_no: int) -> tuple[int, int]:
+    """Erases a person; returns counts of events and of other records.
 
+    Waits for writers that hold the person, and later ones meet nobody.
     Locks visitors, then the person, like the writers. A login may join a visitor in between; then again.
     """
     arguments = {"tenant": tenant, "person_no": person_no}
@@ -84,12 +84,12 @@ async def _erase(connection: Connection, tenant: str, person_no: int) -> Receipt
     await connection.execute(_SQL.hand_over_visitors, arguments)
     records += (await connection.execute(_SQL.erase_visitors, arguments)).rowcount
     records += (await connection.execute(_SQL.erase_person, arguments)).rowcount
-    return await _receipt(connection, tenant, events, records)
+    return events, records
 
 
-async def _receipt(connection: Connection, tenant: str, events: int, records: int) -> Receipt:
-    """Records the erasure without saying whose."""
-    arguments = {"tenant": tenant, "events": events, "records": records}
+async def _receipt(connection: Connection, tenant: str, receipt_id: str, erased: tuple[int, int]) -> Receipt:
+    """Records the erasure without saying whose; counts of repeated attempts add up."""
+    arguments = {"tenant": tenant, "receipt_id": receipt_id or None, "events": erased[0], "records": erased[1]}
     row = await (await connection.execute(_SQL.add_receipt, arguments)).fetchone()
     assert row is not None, "an insert returns its row"
-    return Receipt(row[0], row[1], events, records)
+    return Receipt(*row)

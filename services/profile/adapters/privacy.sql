@@ -90,5 +90,8 @@ DELETE FROM profile.visitors WHERE tenant_id = %(tenant)s AND person_no = %(pers
 DELETE FROM profile.people WHERE tenant_id = %(tenant)s AND person_no = %(person_no)s
 
 -- name: add_receipt
-INSERT INTO profile.erasures (tenant_id, event_count, record_count) VALUES (%(tenant)s, %(events)s, %(records)s)
-RETURNING receipt_id::text, (extract(epoch FROM erase_time) * 1000000)::bigint
+INSERT INTO profile.erasures (tenant_id, receipt_id, event_count, record_count)
+VALUES (%(tenant)s, coalesce(%(receipt_id)s::uuid, gen_random_uuid()), %(events)s, %(records)s)
+ON CONFLICT (tenant_id, receipt_id) DO UPDATE
+SET event_count = erasures.event_count + excluded.event_count, record_count = erasures.record_count + excluded.record_count
+RETURNING receipt_id::text, (extract(epoch FROM erase_time) * 1000000)::bigint, event_count, record_count

@@ -62,6 +62,10 @@ def _add_details(message: pb.ReadEventsResponse, details: EventDetails) -> None:
             release_id=request.release_id,
             list_kind=request.list_kind,
             request_time_s=request.time_s,
+            exposures=[
+                pb.ExperimentExposure(experiment_id=experiment, variant_id=variant)
+                for experiment, variant in request.exposures
+            ],
         )
         for request in details.requests
     )

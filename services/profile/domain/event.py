@@ -75,6 +75,8 @@ class Outcome(Enum):
     STORED = "stored"
     QUARANTINED = "quarantined"
     DUPLICATE = "duplicate"
+    ERASED = "erased"
+    """From before its person was erased; not stored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,7 @@ class FakeStores(EventStore, PeopleReader, PrivacyStore, EventStream, FactsStore
             visitors = await self.visitor_ids(tenant, self._person(data, (number,)))
             yield ExportPart([row.event for row in rows], visitors)
 
-    async def erase(self, tenant: str, user_id: str, visitor_id: str) -> Receipt:
+    async def erase(self, tenant: str, user_id: str, visitor_id: str, receipt_id: str = "") -> Receipt:
         number, data = self._number(tenant, user_id, visitor_id), self.tenants_[tenant]
         own = [row for row in data.rows if row.person == number]
         apart = sum(1 for row in own if row.rule)
@@ -212,7 +212,7 @@ class FakeStores(EventStore, PeopleReader, PrivacyStore, EventStream, FactsStore
         if number is not None:
             del data.people[number]
             data.users = {name: person for name, person in data.users.items() if person != number}
-        return Receipt(f"receipt-{self._next()}", 0, len(own) - apart, records)
+        return Receipt(receipt_id or f"receipt-{self._next()}", 0, len(own) - apart, records)
 
     def _number(self, tenant: str, user_id: str, visitor_id: str) -> int | None:
         data = self.tenants_[tenant]

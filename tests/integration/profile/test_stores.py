@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -12,18 +14,27 @@ from services.profile.adapters.postgres_people import PostgresPeopleReader
 from services.profile.adapters.postgres_privacy import PostgresPrivacyStore
 from services.profile.adapters.product_book import ProductBook
 from services.profile.adapters.product_numbers import Partitions, ProductNumbers
+from services.profile.adapters.tombstones import Tombstones
 from services.profile.domain.robots import RobotRules
 from shared.postgres.migrations import migrate
 from shared.postgres.pool import open_pool
+from shared.privacy.key_ring import KeyRing
 from tests.contract.profile.stores import Stores, StoresContract
 
 
 @asynccontextmanager
 async def open_stores(dsn: str) -> AsyncIterator[Stores]:
+    with TemporaryDirectory() as folder:
+        async with _open(dsn, Tombstones(KeyRing(Path(folder) / "personal.json"))) as stores:
+            yield stores
+
+
+@asynccontextmanager
+async def _open(dsn: str, tombstones: Tombstones) -> AsyncIterator[Stores]:
     async with open_pool(dsn, min_size=1, max_size=8) as pool:
         await migrate(pool, "services.profile.migrations")
         yield Stores(
-            PostgresEventStore(pool, ProductNumbers(pool, 1_000), Partitions(pool), RobotRules()),
+            PostgresEventStore(pool, ProductNumbers(pool, 1_000), Partitions(pool), RobotRules(), tombstones),
             PostgresPeopleReader(pool, ProductBook(1_000)),
             PostgresPrivacyStore(pool),
             PostgresEventStream(pool, b"key"),

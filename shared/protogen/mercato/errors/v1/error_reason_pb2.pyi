@@ -86,6 +86,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A defect of Mercato. Example: INTERNAL, `internal error`, metadata `{"request_id": "…"}`; details stand in the log."""
     ERROR_REASON_API_KEY_NOT_FOUND: _ErrorReason.ValueType  # 26
     """No API key of the tenant has this id, or it is revoked or expired. Example: NOT_FOUND, metadata `{"api_key_id": "k-3f9a"}`."""
+    ERROR_REASON_PERSON_ERASED: _ErrorReason.ValueType  # 27
+    """The person was erased after this event happened. Example: an item of WriteUserEvents; do not send it again."""
+    ERROR_REASON_ERASURE_NOT_FOUND: _ErrorReason.ValueType  # 28
+    """No erasure has this id. Example: NOT_FOUND, metadata `{"erasure_id": "5f0c…"}`."""
+    ERROR_REASON_EXPERIMENT_NOT_FOUND: _ErrorReason.ValueType  # 29
+    """No experiment has this id. Example: NOT_FOUND, metadata `{"experiment_id": "denser-home"}`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Says why a call failed, for programs. The value's name without the prefix `ERROR_REASON_` stands in
@@ -156,4 +162,10 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 25
 """A defect of Mercato. Example: INTERNAL, `internal error`, metadata `{"request_id": "…"}`; details stand in the log."""
 ERROR_REASON_API_KEY_NOT_FOUND: ErrorReason.ValueType  # 26
 """No API key of the tenant has this id, or it is revoked or expired. Example: NOT_FOUND, metadata `{"api_key_id": "k-3f9a"}`."""
+ERROR_REASON_PERSON_ERASED: ErrorReason.ValueType  # 27
+"""The person was erased after this event happened. Example: an item of WriteUserEvents; do not send it again."""
+ERROR_REASON_ERASURE_NOT_FOUND: ErrorReason.ValueType  # 28
+"""No erasure has this id. Example: NOT_FOUND, metadata `{"erasure_id": "5f0c…"}`."""
+ERROR_REASON_EXPERIMENT_NOT_FOUND: ErrorReason.ValueType  # 29
+"""No experiment has this id. Example: NOT_FOUND, metadata `{"experiment_id": "denser-home"}`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -23,12 +23,15 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mercato.gateway.v1 import item_result_pb2 as mercato_dot_gateway_dot_v1_dot_item__result__pb2
+from mercato.gateway.v1 import privacy_service_pb2 as mercato_dot_gateway_dot_v1_dot_privacy__service__pb2
 from mercato.gateway.v1 import user_event_pb2 as mercato_dot_gateway_dot_v1_dot_user__event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+mercato/gateway/v1/user_event_service.proto\x12\x12mercato.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$mercato/gateway/v1/item_result.proto\x1a#mercato/gateway/v1/user_event.proto\"Y\n\x16WriteUserEventsRequest\x12?\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1d.mercato.gateway.v1.UserEventB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"\x96\x01\n\x17WriteUserEventsResponse\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x01 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x02 \x01(\x05\x12\x19\n\x11quarantined_count\x18\x03 \x01(\x05\x12/\n\x08rejected\x18\x04 \x03(\x0b\x32\x1d.mercato.gateway.v1.ItemError\"^\n\x1bWriteUserEventStreamRequest\x12?\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1d.mercato.gateway.v1.UserEventB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"\xe3\x01\n\x1cWriteUserEventStreamResponse\x12\x13\n\x0b\x62\x61tch_index\x18\x01 \x01(\x03\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x02 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x03 \x01(\x05\x12\x19\n\x11quarantined_count\x18\x04 \x01(\x05\x12/\n\x08rejected\x18\x05 \x03(\x0b\x32\x1d.mercato.gateway.v1.ItemError\x12\x31\n\x07summary\x18\x06 \x01(\x0b\x32 .mercato.gateway.v1.WriteSummary\"\x8a\x01\n\x0cWriteSummary\x12\x16\n\x0ereceived_count\x18\x01 \x01(\x03\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x02 \x01(\x03\x12\x17\n\x0f\x64uplicate_count\x18\x03 \x01(\x03\x12\x19\n\x11quarantined_count\x18\x04 \x01(\x03\x12\x16\n\x0erejected_count\x18\x05 \x01(\x03\"\xcc\x01\n\x15\x45xportUserDataRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nvisitor_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01:z\xbaHw\x1au\n\rexport.person\x12\x33\x65xactly one of user_id and visitor_id must be given\x1a/(this.user_id != \'\') != (this.visitor_id != \'\')\"\\\n\x16\x45xportUserDataResponse\x12-\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1d.mercato.gateway.v1.UserEvent\x12\x13\n\x0bvisitor_ids\x18\x02 \x03(\t\"\xca\x01\n\x14\x45raseUserDataRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nvisitor_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01:y\xbaHv\x1at\n\x0c\x65rase.person\x12\x33\x65xactly one of user_id and visitor_id must be given\x1a/(this.user_id != \'\') != (this.visitor_id != \'\')\"\xa3\x01\n\x15\x45raseUserDataResponse\x12\x12\n\nreceipt_id\x18\x01 \x01(\t\x12.\n\nerase_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x65rased_event_count\x18\x03 \x01(\x03\x12\x1b\n\x13\x65rased_record_count\x18\x04 \x01(\x03\x12\r\n\x05notes\x18\x05 \x03(\t2\xce\x03\n\x10UserEventService\x12j\n\x0fWriteUserEvents\x12*.mercato.gateway.v1.WriteUserEventsRequest\x1a+.mercato.gateway.v1.WriteUserEventsResponse\x12}\n\x14WriteUserEventStream\x12/.mercato.gateway.v1.WriteUserEventStreamRequest\x1a\x30.mercato.gateway.v1.WriteUserEventStreamResponse(\x01\x30\x01\x12i\n\x0e\x45xportUserData\x12).mercato.gateway.v1.ExportUserDataRequest\x1a*.mercato.gateway.v1.ExportUserDataResponse0\x01\x12\x64\n\rEraseUserData\x12(.mercato.gateway.v1.EraseUserDataRequest\x1a).mercato.gateway.v1.EraseUserDataResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+mercato/gateway/v1/user_event_service.proto\x12\x12mercato.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$mercato/gateway/v1/item_result.proto\x1a(mercato/gateway/v1/privacy_service.proto\x1a#mercato/gateway/v1/user_event.proto\"Y\n\x16WriteUserEventsRequest\x12?\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1d.mercato.gateway.v1.UserEventB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"\x96\x01\n\x17WriteUserEventsResponse\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x01 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x02 \x01(\x05\x12\x19\n\x11quarantined_count\x18\x03 \x01(\x05\x12/\n\x08rejected\x18\x04 \x03(\x0b\x32\x1d.mercato.gateway.v1.ItemError\"^\n\x1bWriteUserEventStreamRequest\x12?\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1d.mercato.gateway.v1.UserEventB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"\xe3\x01\n\x1cWriteUserEventStreamResponse\x12\x13\n\x0b\x62\x61tch_index\x18\x01 \x01(\x03\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x02 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x03 \x01(\x05\x12\x19\n\x11quarantined_count\x18\x04 \x01(\x05\x12/\n\x08rejected\x18\x05 \x03(\x0b\x32\x1d.mercato.gateway.v1.ItemError\x12\x31\n\x07summary\x18\x06 \x01(\x0b\x32 .mercato.gateway.v1.WriteSummary\"\x8a\x01\n\x0cWriteSummary\x12\x16\n\x0ereceived_count\x18\x01 \x01(\x03\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x02 \x01(\x03\x12\x17\n\x0f\x64uplicate_count\x18\x03 \x01(\x03\x12\x19\n\x11quarantined_count\x18\x04 \x01(\x03\x12\x16\n\x0erejected_count\x18\x05 \x01(\x03\"\xcc\x01\n\x15\x45xportUserDataRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nvisitor_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01:z\xbaHw\x1au\n\rexport.person\x12\x33\x65xactly one of user_id and visitor_id must be given\x1a/(this.user_id != \'\') != (this.visitor_id != \'\')\"\x91\x01\n\x16\x45xportUserDataResponse\x12-\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1d.mercato.gateway.v1.UserEvent\x12\x13\n\x0bvisitor_ids\x18\x02 \x03(\t\x12\x33\n\x07records\x18\x03 \x03(\x0b\x32\".mercato.gateway.v1.ExportedRecord\"W\n\x0e\x45xportedRecord\x12\r\n\x05store\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12(\n\x07\x63ontent\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xca\x01\n\x14\x45raseUserDataRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1c\n\nvisitor_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01:y\xbaHv\x1at\n\x0c\x65rase.person\x12\x33\x65xactly one of user_id and visitor_id must be given\x1a/(this.user_id != \'\') != (this.visitor_id != \'\')\"\xd1\x01\n\x15\x45raseUserDataResponse\x12\x12\n\nreceipt_id\x18\x01 \x01(\t\x12.\n\nerase_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x65rased_event_count\x18\x03 \x01(\x03\x12\x1b\n\x13\x65rased_record_count\x18\x04 \x01(\x03\x12\r\n\x05notes\x18\x05 \x03(\t\x12,\n\x07\x65rasure\x18\x06 \x01(\x0b\x32\x1b.mercato.gateway.v1.Erasure2\xbe\x05\n\x10UserEventService\x12\x8b\x01\n\x0fWriteUserEvents\x12*.mercato.gateway.v1.WriteUserEventsRequest\x1a+.mercato.gateway.v1.WriteUserEventsResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\"\x14/v1/userEvents:write:\x01*\x12\xa4\x01\n\x14WriteUserEventStream\x12/.mercato.gateway.v1.WriteUserEventStreamRequest\x1a\x30.mercato.gateway.v1.WriteUserEventStreamResponse\"%\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/userEvents:writeStream:\x01*(\x01\x30\x01\x12\xb9\x01\n\x0e\x45xportUserData\x12).mercato.gateway.v1.ExportUserDataRequest\x1a*.mercato.gateway.v1.ExportUserDataResponse\"N\x82\xd3\xe4\x93\x02H\x12\x1e/v1/users/{user_id}:exportDataZ&\x12$/v1/visitors/{visitor_id}:exportData0\x01\x12\xb8\x01\n\rEraseUserData\x12(.mercato.gateway.v1.EraseUserDataRequest\x1a).mercato.gateway.v1.EraseUserDataResponse\"R\x82\xd3\xe4\x93\x02L\"\x1d/v1/users/{user_id}:eraseData:\x01*Z(\"#/v1/visitors/{visitor_id}:eraseData:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,24 +54,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ERASEUSERDATAREQUEST'].fields_by_name['visitor_id']._serialized_options = b'\272H\005r\003\030\200\001'
   _globals['_ERASEUSERDATAREQUEST']._loaded_options = None
   _globals['_ERASEUSERDATAREQUEST']._serialized_options = b'\272Hv\032t\n\014erase.person\0223exactly one of user_id and visitor_id must be given\032/(this.user_id != \'\') != (this.visitor_id != \'\')'
-  _globals['_WRITEUSEREVENTSREQUEST']._serialized_start=204
-  _globals['_WRITEUSEREVENTSREQUEST']._serialized_end=293
-  _globals['_WRITEUSEREVENTSRESPONSE']._serialized_start=296
-  _globals['_WRITEUSEREVENTSRESPONSE']._serialized_end=446
-  _globals['_WRITEUSEREVENTSTREAMREQUEST']._serialized_start=448
-  _globals['_WRITEUSEREVENTSTREAMREQUEST']._serialized_end=542
-  _globals['_WRITEUSEREVENTSTREAMRESPONSE']._serialized_start=545
-  _globals['_WRITEUSEREVENTSTREAMRESPONSE']._serialized_end=772
-  _globals['_WRITESUMMARY']._serialized_start=775
-  _globals['_WRITESUMMARY']._serialized_end=913
-  _globals['_EXPORTUSERDATAREQUEST']._serialized_start=916
-  _globals['_EXPORTUSERDATAREQUEST']._serialized_end=1120
-  _globals['_EXPORTUSERDATARESPONSE']._serialized_start=1122
-  _globals['_EXPORTUSERDATARESPONSE']._serialized_end=1214
-  _globals['_ERASEUSERDATAREQUEST']._serialized_start=1217
-  _globals['_ERASEUSERDATAREQUEST']._serialized_end=1419
-  _globals['_ERASEUSERDATARESPONSE']._serialized_start=1422
-  _globals['_ERASEUSERDATARESPONSE']._serialized_end=1585
-  _globals['_USEREVENTSERVICE']._serialized_start=1588
-  _globals['_USEREVENTSERVICE']._serialized_end=2050
+  _globals['_USEREVENTSERVICE'].methods_by_name['WriteUserEvents']._loaded_options = None
+  _globals['_USEREVENTSERVICE'].methods_by_name['WriteUserEvents']._serialized_options = b'\202\323\344\223\002\031\"\024/v1/userEvents:write:\001*'
+  _globals['_USEREVENTSERVICE'].methods_by_name['WriteUserEventStream']._loaded_options = None
+  _globals['_USEREVENTSERVICE'].methods_by_name['WriteUserEventStream']._serialized_options = b'\202\323\344\223\002\037\"\032/v1/userEvents:writeStream:\001*'
+  _globals['_USEREVENTSERVICE'].methods_by_name['ExportUserData']._loaded_options = None
+  _globals['_USEREVENTSERVICE'].methods_by_name['ExportUserData']._serialized_options = b'\202\323\344\223\002H\022\036/v1/users/{user_id}:exportDataZ&\022$/v1/visitors/{visitor_id}:exportData'
+  _globals['_USEREVENTSERVICE'].methods_by_name['EraseUserData']._loaded_options = None
+  _globals['_USEREVENTSERVICE'].methods_by_name['EraseUserData']._serialized_options = b'\202\323\344\223\002L\"\035/v1/users/{user_id}:eraseData:\001*Z(\"#/v1/visitors/{visitor_id}:eraseData:\001*'
+  _globals['_WRITEUSEREVENTSREQUEST']._serialized_start=306
+  _globals['_WRITEUSEREVENTSREQUEST']._serialized_end=395
+  _globals['_WRITEUSEREVENTSRESPONSE']._serialized_start=398
+  _globals['_WRITEUSEREVENTSRESPONSE']._serialized_end=548
+  _globals['_WRITEUSEREVENTSTREAMREQUEST']._serialized_start=550
+  _globals['_WRITEUSEREVENTSTREAMREQUEST']._serialized_end=644
+  _globals['_WRITEUSEREVENTSTREAMRESPONSE']._serialized_start=647
+  _globals['_WRITEUSEREVENTSTREAMRESPONSE']._serialized_end=874
+  _globals['_WRITESUMMARY']._serialized_start=877
+  _globals['_WRITESUMMARY']._serialized_end=1015
+  _globals['_EXPORTUSERDATAREQUEST']._serialized_start=1018
+  _globals['_EXPORTUSERDATAREQUEST']._serialized_end=1222
+  _globals['_EXPORTUSERDATARESPONSE']._serialized_start=1225
+  _globals['_EXPORTUSERDATARESPONSE']._serialized_end=1370
+  _globals['_EXPORTEDRECORD']._serialized_start=1372
+  _globals['_EXPORTEDRECORD']._serialized_end=1459
+  _globals['_ERASEUSERDATAREQUEST']._serialized_start=1462
+  _globals['_ERASEUSERDATAREQUEST']._serialized_end=1664
+  _globals['_ERASEUSERDATARESPONSE']._serialized_start=1667
+  _globals['_ERASEUSERDATARESPONSE']._serialized_end=1876
+  _globals['_USEREVENTSERVICE']._serialized_start=1879
+  _globals['_USEREVENTSERVICE']._serialized_end=2581
 # @@protoc_insertion_point(module_scope)

@@ -6,9 +6,11 @@ Writing what customers do, and one person's rights over it."""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from mercato.gateway.v1 import item_result_pb2 as _item_result_pb2
+from mercato.gateway.v1 import privacy_service_pb2 as _privacy_service_pb2
 from mercato.gateway.v1 import user_event_pb2 as _user_event_pb2
 import builtins as _builtins
 import sys
@@ -223,6 +225,7 @@ class ExportUserDataResponse(_message.Message):
 
     EVENTS_FIELD_NUMBER: _builtins.int
     VISITOR_IDS_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_user_event_pb2.UserEvent]:
         """Events, oldest first."""
@@ -231,19 +234,56 @@ class ExportUserDataResponse(_message.Message):
     def visitor_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Visitors joined to the user. Only in the first part."""
 
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExportedRecord]:
+        """What else is stored, after the events."""
+
     def __init__(
         self,
         *,
         events: _abc.Iterable[_user_event_pb2.UserEvent] | None = ...,
         visitor_ids: _abc.Iterable[_builtins.str] | None = ...,
+        records: _abc.Iterable[Global___ExportedRecord] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "visitor_ids", b"visitor_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "records", b"records", "visitor_ids", b"visitor_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExportUserDataResponse: _TypeAlias = ExportUserDataResponse  # noqa: Y015
+
+@_typing.final
+class ExportedRecord(_message.Message):
+    """Is one record of an export that is not an event."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    store: _builtins.str
+    """Name of the store."""
+    kind: _builtins.str
+    """Kind of record. Example: `derived_profile`."""
+    @_builtins.property
+    def content(self) -> _struct_pb2.Struct:
+        """What is stored."""
+
+    def __init__(
+        self,
+        *,
+        store: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        content: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "kind", b"kind", "store", b"store"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportedRecord: _TypeAlias = ExportedRecord  # noqa: Y015
 
 @_typing.final
 class EraseUserDataRequest(_message.Message):
@@ -282,12 +322,13 @@ class EraseUserDataResponse(_message.Message):
     ERASED_EVENT_COUNT_FIELD_NUMBER: _builtins.int
     ERASED_RECORD_COUNT_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
+    ERASURE_FIELD_NUMBER: _builtins.int
     receipt_id: _builtins.str
     """Id under which the erasure is recorded; the record holds no personal data."""
     erased_event_count: _builtins.int
     """Events erased."""
     erased_record_count: _builtins.int
-    """Derived records erased: interests, histories, sessions, joins, quarantined events."""
+    """Derived records erased so far: interests, histories, sessions, joins, quarantined events, rows of data sets."""
     @_builtins.property
     def erase_time(self) -> _timestamp_pb2.Timestamp:
         """When it was done."""
@@ -295,6 +336,10 @@ class EraseUserDataResponse(_message.Message):
     @_builtins.property
     def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What still holds traces and until when. Example: `releases trained before hold pseudonymous counts until they are replaced`."""
+
+    @_builtins.property
+    def erasure(self) -> _privacy_service_pb2.Erasure:
+        """Stores, states and the signed receipt. PENDING: not everything is erased yet."""
 
     def __init__(
         self,
@@ -304,10 +349,11 @@ class EraseUserDataResponse(_message.Message):
         erased_event_count: _builtins.int = ...,
         erased_record_count: _builtins.int = ...,
         notes: _abc.Iterable[_builtins.str] | None = ...,
+        erasure: _privacy_service_pb2.Erasure | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["erase_time", b"erase_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erase_time", b"erase_time", "erasure", b"erasure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["erase_time", b"erase_time", "erased_event_count", b"erased_event_count", "erased_record_count", b"erased_record_count", "notes", b"notes", "receipt_id", b"receipt_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erase_time", b"erase_time", "erased_event_count", b"erased_event_count", "erased_record_count", b"erased_record_count", "erasure", b"erasure", "notes", b"notes", "receipt_id", b"receipt_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

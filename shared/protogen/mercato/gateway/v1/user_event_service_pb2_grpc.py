@@ -80,19 +80,20 @@ class UserEventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportUserData(self, request, context):
-        """Returns everything that is stored about one person, oldest first, in parts.
+        """Returns everything that is stored about one person, in every store, in parts: events first, oldest first.
 
-        Errors: NOT_FOUND (USER_NOT_FOUND), INVALID_ARGUMENT.
+        Errors: NOT_FOUND (USER_NOT_FOUND), INVALID_ARGUMENT, UNAVAILABLE (a store is down: a part would be no answer).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EraseUserData(self, request, context):
-        """Erases everything that is stored about one person, with the visitors joined to them, and returns a receipt. Erasing again returns a receipt
-        with zero counts.
+        """Erases everything that is stored about one person, with the visitors joined to them, in every store. A store that is down is PENDING and
+        retried until it is done; the signed receipt comes when all are (`PrivacyService.GetErasure`). Events from before the erasure that
+        arrive later are refused (PERSON_ERASED). Erasing again returns a receipt with zero counts.
 
-        Errors: INVALID_ARGUMENT.
+        Errors: INVALID_ARGUMENT, UNAVAILABLE (nothing was registered; ask again).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

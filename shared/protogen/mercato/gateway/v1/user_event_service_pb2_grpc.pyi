@@ -27,15 +27,16 @@ class UserEventServiceStub:
     Errors: as for WriteUserEvents; batches acknowledged before stay stored.
     """
     ExportUserData: _aio.UnaryStreamMultiCallable[_user_event_service_pb2.ExportUserDataRequest, _user_event_service_pb2.ExportUserDataResponse]
-    """Returns everything that is stored about one person, oldest first, in parts.
+    """Returns everything that is stored about one person, in every store, in parts: events first, oldest first.
 
-    Errors: NOT_FOUND (USER_NOT_FOUND), INVALID_ARGUMENT.
+    Errors: NOT_FOUND (USER_NOT_FOUND), INVALID_ARGUMENT, UNAVAILABLE (a store is down: a part would be no answer).
     """
     EraseUserData: _aio.UnaryUnaryMultiCallable[_user_event_service_pb2.EraseUserDataRequest, _user_event_service_pb2.EraseUserDataResponse]
-    """Erases everything that is stored about one person, with the visitors joined to them, and returns a receipt. Erasing again returns a receipt
-    with zero counts.
+    """Erases everything that is stored about one person, with the visitors joined to them, in every store. A store that is down is PENDING and
+    retried until it is done; the signed receipt comes when all are (`PrivacyService.GetErasure`). Events from before the erasure that
+    arrive later are refused (PERSON_ERASED). Erasing again returns a receipt with zero counts.
 
-    Errors: INVALID_ARGUMENT.
+    Errors: INVALID_ARGUMENT, UNAVAILABLE (nothing was registered; ask again).
     """
 
 class UserEventServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -69,9 +70,9 @@ class UserEventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_event_service_pb2.ExportUserDataRequest,
         context: _aio.ServicerContext[_user_event_service_pb2.ExportUserDataRequest, _abc.AsyncIterator[_user_event_service_pb2.ExportUserDataResponse]],
     ) -> _abc.AsyncIterator[_user_event_service_pb2.ExportUserDataResponse]:
-        """Returns everything that is stored about one person, oldest first, in parts.
+        """Returns everything that is stored about one person, in every store, in parts: events first, oldest first.
 
-        Errors: NOT_FOUND (USER_NOT_FOUND), INVALID_ARGUMENT.
+        Errors: NOT_FOUND (USER_NOT_FOUND), INVALID_ARGUMENT, UNAVAILABLE (a store is down: a part would be no answer).
         """
 
     @_abc_1.abstractmethod
@@ -80,10 +81,11 @@ class UserEventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_event_service_pb2.EraseUserDataRequest,
         context: _aio.ServicerContext[_user_event_service_pb2.EraseUserDataRequest, _abc.Awaitable[_user_event_service_pb2.EraseUserDataResponse]],
     ) -> _abc.Awaitable[_user_event_service_pb2.EraseUserDataResponse]:
-        """Erases everything that is stored about one person, with the visitors joined to them, and returns a receipt. Erasing again returns a receipt
-        with zero counts.
+        """Erases everything that is stored about one person, with the visitors joined to them, in every store. A store that is down is PENDING and
+        retried until it is done; the signed receipt comes when all are (`PrivacyService.GetErasure`). Events from before the erasure that
+        arrive later are refused (PERSON_ERASED). Erasing again returns a receipt with zero counts.
 
-        Errors: INVALID_ARGUMENT.
+        Errors: INVALID_ARGUMENT, UNAVAILABLE (nothing was registered; ask again).
         """
 
 def add_UserEventServiceServicer_to_server(servicer: UserEventServiceServicer, server: _aio.Server) -> None: ...

@@ -1,0 +1,1 @@
+"""Further services of the profile process, one file a contract."""

@@ -1,0 +1,1 @@
+"""Further services of the trainer process, one file a contract."""
