@@ -70,7 +70,14 @@ class Answerer:
     def __init__(self, signer: TokenSigner) -> None:
         self._signer = signer
 
-    def token(self, list_kind: str, release_id: str, product_ids: Sequence[str], first_position: int = 0) -> str:
+    def token(
+        self,
+        list_kind: str,
+        release_id: str,
+        product_ids: Sequence[str],
+        first_position: int = 0,
+        exposures: tuple[tuple[str, str], ...] = (),
+    ) -> str:
         """The attribution token of an answer to the current request."""
         attribution = Attribution(
             request_id=current_request_id(),
@@ -80,5 +87,6 @@ class Answerer:
             time_s=int(time.time()),
             product_hashes=tuple(product_hash(product_id) for product_id in product_ids),
             first_position=first_position,
+            exposures=exposures,
         )
         return self._signer.sign(attribution)

@@ -13,14 +13,14 @@ from mercato.profile.v1 import profile_features_pb2, profile_service_pb2
 from mercato.ranking.v1 import ranking_service_pb2
 from mercato.retrieval.v1 import retrieval_service_pb2
 
-from services.gateway.answers import Answerer, Ranked
-from services.gateway.hydration import Hydrator, narrowed, shows
+from services.gateway.answers import Ranked
+from services.gateway.experiments import Plan
+from services.gateway.hydration import narrowed, shows
 from services.gateway.lists import ReleaseLists
-from services.gateway.releases import ReleaseChooser
+from services.gateway.pipeline import Pipeline
 from services.gateway.seeds import Seeds, behaviour_rows, build_seeds
 from services.gateway.shadows import Shadows
 from services.gateway.stages import Stages
-from services.gateway.stubs import Stubs
 from shared.context.request import current_tenant, use_deadline
 
 Placement = pb.Placement
@@ -47,32 +47,35 @@ class Wish:
     only_new: bool
     excluded: tuple[str, ...]
     filter: product_pb2.ProductFilter
+    plan: Plan
 
 
 class Recommend:
     """The pipeline and its ladder: each missing stage is replaced by something simpler."""
 
-    def __init__(
-        self, stubs: Stubs, hydrator: Hydrator, releases: ReleaseChooser, answerer: Answerer, seconds: float
-    ) -> None:
-        self._stubs = stubs
-        self._hydrator = hydrator
-        self._releases = releases
-        self._answerer = answerer
+    def __init__(self, pipeline: Pipeline, seconds: float) -> None:
+        self._stubs = pipeline.stubs
+        self._hydrator = pipeline.hydrator
+        self._releases = pipeline.releases
+        self._experiments = pipeline.experiments
+        self._answerer = pipeline.answerer
         self._seconds = seconds
         self._shadows = Shadows()
 
     async def __call__(self, request: pb.RecommendRequest) -> pb.RecommendResponse:
         """Answers; raises only when the caller left."""
-        choice = self._releases.choose(current_tenant(), request.user_id or request.visitor_id)
-        answer = await self._answer(request, choice.release_id)
+        tenant, person = current_tenant(), request.user_id or request.visitor_id
+        plan = self._experiments.plan(tenant, _kind(request.placement), person, _stated(request))
+        choice = self._releases.choose(tenant, person, plan.parameters.release_id if plan.about_releases else None)
+        wish = _wish(_planned(request, plan), plan)
+        answer = await self._answer(wish, choice.release_id)
         if choice.shadow:
-            self._shadows.compare(answer, lambda: self._answer(request, choice.shadow))
+            self._shadows.compare(answer, lambda: self._answer(wish, choice.shadow))
         return answer
 
-    async def _answer(self, request: pb.RecommendRequest, chosen: str) -> pb.RecommendResponse:
+    async def _answer(self, wish: Wish, chosen: str) -> pb.RecommendResponse:
         """Answers by one release; an empty one leaves the choice to retrieval, and the others follow it."""
-        wish, stages = _wish(request), Stages()
+        request, stages = wish.request, Stages()
         with use_deadline(self._seconds):
             features = await self._features(request, stages)
             seeds = build_seeds(features, request.context, wish.placement, time.time())
@@ -87,8 +90,8 @@ class Recommend:
         if not release_id:
             cause = f"{chosen} is not held" if chosen else "no release was trained"
             stages.note(recommendation_pb2.STAGE_RELEASE, cause)
-        kind = Placement.Name(wish.placement).removeprefix("PLACEMENT_").lower()
-        token = self._answerer.token(kind, release_id, [result.product.product_id for result in results])
+        shown = [result.product.product_id for result in results]
+        token = self._answerer.token(_kind(wish.placement), release_id, shown, exposures=wish.plan.exposures)
         return pb.RecommendResponse(
             results=results, attribution_token=token, missing_stages=stages.missing, release_id=release_id
         )
@@ -175,6 +178,7 @@ class Recommend:
             excluded_product_ids=wish.excluded,
             exclude_purchased=wish.only_new,
             release_id=found.release_id or NO_RELEASE,
+            orderer=wish.plan.orderer,
         )
         if wish.request.HasField("diversity"):
             request.diversity = wish.request.diversity
@@ -215,7 +219,33 @@ class Recommend:
         return results
 
 
-def _wish(request: pb.RecommendRequest) -> Wish:
+def _kind(placement: Placement.ValueType) -> str:
+    """The kind of list, as attribution tokens name it."""
+    return Placement.Name(placement or Placement.PLACEMENT_HOME).removeprefix("PLACEMENT_").lower()
+
+
+def _stated(request: pb.RecommendRequest) -> list[str]:
+    """Parameters of experiments that a request fixes itself."""
+    named = [name for name in ("diversity", "revenue_weight") if request.HasField(name)]
+    return [*named, *(["exclude_purchased"] if request.exclude_purchased else [])]
+
+
+def _planned(request: pb.RecommendRequest, plan: Plan) -> pb.RecommendRequest:
+    """The request as experiments change it."""
+    if not plan.exposures:
+        return request
+    made = pb.RecommendRequest()
+    made.CopyFrom(request)
+    for name in ("diversity", "revenue_weight", "exclude_purchased"):
+        if plan.parameters.HasField(name):
+            setattr(made, name, getattr(plan.parameters, name))
+    if not plan.personalized:
+        made.ClearField("user_id")
+        made.ClearField("visitor_id")
+    return made
+
+
+def _wish(request: pb.RecommendRequest, plan: Plan) -> Wish:
     placement = request.placement or Placement.PLACEMENT_HOME
     context = request.context
     size = min(request.page_size or DEFAULT_SIZE, LARGEST_SIZE)
@@ -228,6 +258,7 @@ def _wish(request: pb.RecommendRequest) -> Wish:
         only_new=request.exclude_purchased or placement == Placement.PLACEMENT_DISCOVER,
         excluded=tuple(dict.fromkeys([*filter(None, [context.product_id]), *context.cart_product_ids])),
         filter=narrowed(request.filter, context.category),
+        plan=plan,
     )
 
 

@@ -1,7 +1,8 @@
 """Which release answers a request. One is chosen at the start and named to every stage, so no answer mixes two.
 
 A new release is chosen once every stage that can be reached holds it; until then the one before goes on, which readers
-keep. In a canary, a share of people gets the release on trial, always the same ones.
+keep. In a canary, a share of people gets the release on trial, always the same ones; in an experiment that of their
+variant.
 """
 
 from __future__ import annotations
@@ -53,9 +54,15 @@ class ReleaseChooser:
         self._waiting: dict[str, tuple[str, float]] = {}
         """Which release is waited for, and since when or since it was last complained of."""
 
-    def choose(self, tenant: str, person: str) -> Choice:
-        """Never waits. A person without an id gets the current release."""
+    def choose(self, tenant: str, person: str, wanted: str | None = None) -> Choice:
+        """Never waits. A person without an id gets the current release.
+
+        `wanted` is what an experiment says: a release, or, empty, the current one; its people are in no canary.
+        """
         pinned = self._pinned.get(tenant, "")
+        if wanted is not None:
+            CHOSEN.labels("experiment").inc()
+            return Choice(wanted or pinned)
         rollout = self._lists.lineup(tenant).rollout
         trial = rollout.release_id
         if not trial or trial not in self._ready.get(tenant, ()) or not person:
@@ -67,6 +74,10 @@ class ReleaseChooser:
             return Choice(trial)
         CHOSEN.labels("current").inc()
         return Choice(pinned, trial if rollout.mode == SHADOW and inside else "")
+
+    def is_held(self, tenant: str, release_id: str) -> bool:
+        """Whether every stage that can be reached holds a release."""
+        return release_id in self._ready.get(tenant, ())
 
     def lists(self, tenant: str, release_id: str) -> ReleaseLists:
         """The lists of a release; empty when it is not held."""
@@ -82,9 +93,9 @@ class ReleaseChooser:
 
     def _unsettled(self, tenant: str) -> bool:
         lineup = self._lists.lineup(tenant)
-        trial = lineup.trial_release.release_id
+        tried = [one.release_id for one in (lineup.trial_release, *lineup.experiment_releases) if one.release_id]
         ready = self._ready.get(tenant, frozenset())
-        return self._pinned.get(tenant) != lineup.release.release_id or bool(trial and trial not in ready)
+        return self._pinned.get(tenant) != lineup.release.release_id or not ready.issuperset(tried)
 
     async def _settle(self, tenant: str) -> None:
         questions = self._questions()

@@ -14,11 +14,10 @@ from mercato.profile.v1 import profile_features_pb2, profile_service_pb2
 from mercato.ranking.v1 import ranking_service_pb2
 from mercato.retrieval.v1 import candidates_pb2, retrieval_service_pb2
 
-from services.gateway.answers import Answerer, Ranked
-from services.gateway.hydration import Hydrator, narrowed, shows
-from services.gateway.releases import ReleaseChooser
+from services.gateway.answers import Ranked
+from services.gateway.hydration import narrowed, shows
+from services.gateway.pipeline import Pipeline
 from services.gateway.stages import Stages
-from services.gateway.stubs import Stubs
 from shared.client.failures import remote_errors
 from shared.context.request import current_tenant, use_deadline
 from shared.pagination.token import decode_token, encode_token, hash_arguments
@@ -32,13 +31,12 @@ NOT_IN_TOKEN = ("page_size", "page_token", "explain")
 class Search:
     """The pipeline. The order of a query is made anew for each page at the time of the first, so pages fit together."""
 
-    def __init__(
-        self, stubs: Stubs, hydrator: Hydrator, releases: ReleaseChooser, answerer: Answerer, seconds: float
-    ) -> None:
-        self._stubs = stubs
-        self._hydrator = hydrator
-        self._releases = releases
-        self._answerer = answerer
+    def __init__(self, pipeline: Pipeline, seconds: float) -> None:
+        self._stubs = pipeline.stubs
+        self._hydrator = pipeline.hydrator
+        self._releases = pipeline.releases
+        self._experiments = pipeline.experiments
+        self._answerer = pipeline.answerer
         self._seconds = seconds
 
     async def __call__(self, request: pb.SearchRequest) -> pb.SearchResponse:
@@ -47,9 +45,15 @@ class Search:
         cursor = decode_token(request.page_token, arguments)
         offset, time_s = int(cursor.get("offset") or 0), int(cursor.get("time") or time.time())
         size, stages = min(request.page_size or DEFAULT_SIZE, LARGEST_SIZE), Stages()
-        release_id = self._releases.choose(current_tenant(), request.user_id or request.visitor_id).release_id
+        tenant, person = current_tenant(), request.user_id or request.visitor_id
+        plan = self._experiments.plan(tenant, "search", person)
+        wanted = plan.parameters.release_id if plan.about_releases else None
+        release_id = self._releases.choose(tenant, person, wanted).release_id
+        known = person if plan.personalized else ""
         with use_deadline(self._seconds):
-            encoded, features = await asyncio.gather(self._encode(request, stages), self._features(request, stages))
+            encoded, features = await asyncio.gather(
+                self._encode(request, stages), self._features(request, known, stages)
+            )
             found = await self._find(request, encoded, release_id, stages)
             order = ranking_service_pb2.RankRequest(
                 profile=features, rank_time=Timestamp(seconds=time_s), release_id=release_id
@@ -64,7 +68,7 @@ class Search:
         return pb.SearchResponse(
             results=results,
             next_page_token=token,
-            attribution_token=self._answerer.token("search", release_id, shown, offset),
+            attribution_token=self._answerer.token("search", release_id, shown, offset, plan.exposures),
             missing_stages=stages.missing,
         )
 
@@ -80,8 +84,10 @@ class Search:
             lambda: self._stubs.encoder.EncodeTexts(texts),
         )
 
-    async def _features(self, request: pb.SearchRequest, stages: Stages) -> profile_features_pb2.ProfileFeatures | None:
-        if not (request.user_id or request.visitor_id):
+    async def _features(
+        self, request: pb.SearchRequest, person: str, stages: Stages
+    ) -> profile_features_pb2.ProfileFeatures | None:
+        if not person:
             return None
         wanted = profile_service_pb2.GetProfileFeaturesRequest(user_id=request.user_id, visitor_id=request.visitor_id)
         response = await stages.run(

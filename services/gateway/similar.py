@@ -8,12 +8,11 @@ from mercato.gateway.v1 import product_pb2, recommendation_pb2
 from mercato.gateway.v1 import recommendation_service_pb2 as pb
 from mercato.retrieval.v1 import retrieval_service_pb2
 
-from services.gateway.answers import Answerer, Ranked
-from services.gateway.hydration import Hydrator, matches
+from services.gateway.answers import Ranked
+from services.gateway.hydration import matches
+from services.gateway.pipeline import Pipeline
 from services.gateway.recommend import DEFAULT_SIZE, LARGEST_SIZE, SPARE
-from services.gateway.releases import ReleaseChooser
 from services.gateway.stages import Stages
-from services.gateway.stubs import Stubs
 from shared.context.request import current_tenant, use_deadline
 from shared.errors.base import NotFound, Unavailable
 
@@ -23,19 +22,21 @@ RETRIEVAL_SHARE, CATALOG_SHARE = 0.6, 0.3
 class SimilarProducts:
     """The pipeline."""
 
-    def __init__(
-        self, stubs: Stubs, hydrator: Hydrator, releases: ReleaseChooser, answerer: Answerer, seconds: float
-    ) -> None:
-        self._stubs = stubs
-        self._hydrator = hydrator
-        self._releases = releases
-        self._answerer = answerer
+    def __init__(self, pipeline: Pipeline, seconds: float) -> None:
+        self._stubs = pipeline.stubs
+        self._hydrator = pipeline.hydrator
+        self._releases = pipeline.releases
+        self._experiments = pipeline.experiments
+        self._answerer = pipeline.answerer
         self._seconds = seconds
 
     async def __call__(self, request: pb.SimilarProductsRequest) -> pb.SimilarProductsResponse:
         """Answers. Raises NotFound (the product), Unavailable (neither vectors nor lists)."""
         size, stages = min(request.page_size or DEFAULT_SIZE, LARGEST_SIZE), Stages()
-        release_id = self._releases.choose(current_tenant(), request.user_id or request.visitor_id).release_id
+        tenant, person = current_tenant(), request.user_id or request.visitor_id
+        plan = self._experiments.plan(tenant, "similar", person)
+        wanted = plan.parameters.release_id if plan.about_releases else None
+        release_id = self._releases.choose(tenant, person, wanted).release_id
         with use_deadline(self._seconds):
             found = await self._find(request, size, release_id, stages)
             ranked = [_ranked(item) for item in found.products] if found is not None else []
@@ -49,7 +50,8 @@ class SimilarProducts:
         if found is None and not ranked:
             raise Unavailable("retrieval")
         results = _page(ranked, products, origin, request.filter)[:size]
-        token = self._answerer.token("similar", release_id, [result.product.product_id for result in results])
+        shown = [result.product.product_id for result in results]
+        token = self._answerer.token("similar", release_id, shown, exposures=plan.exposures)
         return pb.SimilarProductsResponse(results=results, attribution_token=token, missing_stages=stages.missing)
 
     async def _find(

@@ -53,6 +53,7 @@ def command_from_proto(request: pb.RankRequest) -> RankCommand:
         seed_product_ids=request.seed_product_ids,
         release_id=request.release_id,
         revenue_weight=request.revenue_weight if request.HasField("revenue_weight") else None,
+        by_blend=request.orderer == pb.ORDERER_BLEND,
     )
 
 

@@ -81,3 +81,5 @@ class RankCommand:
     """Empty: the current one."""
     revenue_weight: float | None = None
     """From 0 (by probability) to 1 (by expected revenue). None: the placement's own."""
+    by_blend: bool = False
+    """Whether the blend orders also where the release has a ranker."""

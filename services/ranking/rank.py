@@ -48,11 +48,12 @@ class Rank:
         self._revenue_weights = revenue_weights or {}
 
     async def __call__(self, tenant: str, command: RankCommand) -> Ranking:
-        """Orders by the release's ranker; by the blend where there is none, where it fails, and in a search."""
+        """Orders by the release's ranker; by the blend where there is none or it fails, in a search, and if told to."""
         release = self._releases.of(tenant, command.release_id)
         statistics = release.statistics if release is not None else None
         columns = join(command.candidates, statistics, command.history, command.now_s)
-        ranker = release.ranker if release is not None and command.candidates.query_scores is None else None
+        by_ranker = command.candidates.query_scores is None and not command.by_blend
+        ranker = release.ranker if release is not None and by_ranker else None
         shown, cause = np.flatnonzero(rules.allowed(command, columns.known)), ""
         release_id = statistics.release_id if statistics is not None else ""
         if ranker is not None:

@@ -112,14 +112,15 @@ def lineup_to_proto(tenant: str, lineup: Lineup) -> pb.WatchReleasesResponse:
     return pb.WatchReleasesResponse(
         tenant=tenant,
         release=_slim(lineup.current),
-        previous_release=_slim(lineup.previous),
-        trial_release=_slim(lineup.trial),
+        previous_release=_slim(lineup.previous) if lineup.previous else None,
+        trial_release=_slim(lineup.trial) if lineup.trial else None,
         rollout=rollout_to_proto(lineup.rollout) if lineup.rollout else None,
+        experiment_releases=[_slim(release) for release in lineup.in_experiments],
     )
 
 
-def _slim(release: Release | None) -> operations_service_pb2.Release | None:
-    return release_to_proto(replace(release, metrics=(), gate=None)) if release is not None else None
+def _slim(release: Release) -> operations_service_pb2.Release:
+    return release_to_proto(replace(release, metrics=(), gate=None))
 
 
 def progress_to_proto(progress: Progress | Release) -> pb.TrainResponse:

@@ -126,12 +126,15 @@ class Lineup:
     trial: Release | None = None
     rollout: Rollout | None = None
     """Running; None when none is."""
+    in_experiments: tuple[Release, ...] = ()
+    """Those that variants of running experiments answer with."""
 
     @property
     def key(self) -> tuple[object, ...]:
         """Changes when readers must be told."""
         ids = tuple(one.release_id if one else "" for one in (self.current, self.previous, self.trial))
-        return (*ids, self.rollout and (self.rollout.mode, self.rollout.share, self.rollout.start_time))
+        tried = tuple(one.release_id for one in self.in_experiments)
+        return (*ids, tried, self.rollout and (self.rollout.mode, self.rollout.share, self.rollout.start_time))
 
 
 def artifact_of(name: str, chunks: Iterable[bytes]) -> Artifact:

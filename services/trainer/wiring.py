@@ -6,22 +6,36 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from mercato.trainer.v1 import trainer_service_pb2, trainer_service_pb2_grpc
+from mercato.privacy.v1 import personal_data_service_pb2, personal_data_service_pb2_grpc
+from mercato.trainer.v1 import (
+    experiment_service_pb2,
+    experiment_service_pb2_grpc,
+    trainer_service_pb2,
+    trainer_service_pb2_grpc,
+)
+from psycopg_pool import AsyncConnectionPool
 
 from services.trainer.adapters.catalog import CatalogFacts
 from services.trainer.adapters.outcomes import EventOutcomes
 from services.trainer.adapters.postgres import PostgresReleases
+from services.trainer.adapters.postgres_experiments import PostgresExperiments
 from services.trainer.adapters.postgres_rollouts import PostgresRollouts
 from services.trainer.adapters.process import JobProcess
 from services.trainer.adapters.profile_events import ProfileEvents
 from services.trainer.adapters.retrieval import RetrievalVectors
 from services.trainer.domain import TrainingKind
+from services.trainer.experiments.manage import ManageExperiments
+from services.trainer.experiments.report import GuardExperiments, ReportExperiment
+from services.trainer.experiments.servicer import ExperimentServicer, ExperimentUseCases
+from services.trainer.experiments.watch import WatchExperiments
 from services.trainer.gather import Gather, Sources
 from services.trainer.measure_releases import MeasureReleases
+from services.trainer.privacy import DataSetPrivacy
 from services.trainer.promote import PromoteRelease
 from services.trainer.roll_out import RollOut, RolloutPolicy, WatchRollouts
 from services.trainer.schedule import Schedule, SchedulePolicy
 from services.trainer.servicer import TrainerServicer, UseCases
+from services.trainer.servicers.personal_data import PersonalDataServicer
 from services.trainer.settings import TrainerSettings
 from services.trainer.train import Train, TrainConfig
 from services.trainer.watch import ReleaseNotifier, WatchReleases
@@ -38,6 +52,9 @@ class Trainer:
     use_cases: UseCases
     schedule: Schedule
     trials: WatchRollouts
+    experiments: ExperimentUseCases
+    guard: GuardExperiments
+    privacy: DataSetPrivacy
     checks: dict[str, Check]
 
 
@@ -59,6 +76,7 @@ async def opened(settings: TrainerSettings) -> AsyncIterator[Trainer]:
         train = Train(gather, runner, releases, notifier, _config(settings, runner))
         rollouts = PostgresRollouts(pool)
         policy = RolloutPolicy(check_seconds=settings.rollout_check_seconds)
+        experiments, guard = _experiments(settings, pool, events, notifier)
         use_cases = UseCases(
             train=train,
             promote=PromoteRelease(releases, notifier),
@@ -71,6 +89,11 @@ async def opened(settings: TrainerSettings) -> AsyncIterator[Trainer]:
                 use_cases=use_cases,
                 schedule=Schedule(train, releases, events, _schedule(settings, runner)),
                 trials=WatchRollouts(rollouts, EventOutcomes(events), notifier, policy),
+                experiments=experiments,
+                guard=guard,
+                privacy=DataSetPrivacy(
+                    settings.work, releases, settings.keep_job_remains_days, settings.retention_every_seconds
+                ),
                 checks={
                     "postgres": pool_check(pool),
                     "profile": channel_check(profile, "profile"),
@@ -94,16 +117,38 @@ async def build(settings: TrainerSettings) -> AsyncIterator[ServiceParts]:
                     trainer_service_pb2_grpc.add_TrainerServiceServicer_to_server,
                     TrainerServicer(trainer.use_cases),
                 ),
+                Servicer(
+                    experiment_service_pb2.DESCRIPTOR.services_by_name["ExperimentService"],
+                    experiment_service_pb2_grpc.add_ExperimentServiceServicer_to_server,
+                    ExperimentServicer(trainer.experiments),
+                ),
+                Servicer(
+                    personal_data_service_pb2.DESCRIPTOR.services_by_name["PersonalDataService"],
+                    personal_data_service_pb2_grpc.add_PersonalDataServiceServicer_to_server,
+                    PersonalDataServicer(trainer.privacy),
+                ),
             ),
             dependencies=trainer.checks,
             critical=frozenset({"postgres"}),
             background=(
                 trainer.trials.run,
                 trainer.schedule.run,
+                trainer.guard.run,
+                trainer.privacy.run,
                 MeasureReleases(trainer.use_cases.releases).run,
             ),
-            on_drain=(trainer.use_cases.watch.end,),
+            on_drain=(trainer.use_cases.watch.end, trainer.experiments.watch.end),
         )
+
+
+def _experiments(
+    settings: TrainerSettings, pool: AsyncConnectionPool, events: ProfileEvents, notifier: ReleaseNotifier
+) -> tuple[ExperimentUseCases, GuardExperiments]:
+    repository = PostgresExperiments(pool)
+    manage, report = ManageExperiments(repository, notifier), ReportExperiment(repository, events)
+    watch = WatchExperiments(repository, notifier, settings.watch_seconds)
+    guard = GuardExperiments(repository, manage, report, settings.experiment_check_seconds)
+    return ExperimentUseCases(manage=manage, report=report, watch=watch, experiments=repository), guard
 
 
 def _kind(settings: TrainerSettings, runner: JobProcess) -> TrainingKind:

@@ -1,8 +1,8 @@
 """Attribution tokens: signed, opaque to clients, without personal data.
 
-A token names the request, tenant, release, kind of list, time, and the products in their positions (as 64-bit
-hashes), so that an event that carries it can be joined to what was shown. Layout: version byte, MAC (16 bytes of
-HMAC-SHA256), zlib of a JSON header and the hashes; URL-safe base64.
+A token names the request, tenant, release, kind of list, time, the variants of experiments that made the answer, and
+the products in their positions (as 64-bit hashes), so that an event that carries it can be joined to what was shown.
+Layout: version byte, MAC (16 bytes of HMAC-SHA256), zlib of a JSON header and the hashes; URL-safe base64.
 
 The gateway signs, and verifies the tokens of events before they are stored. Who reads stored tokens needs no key.
 """
@@ -23,6 +23,8 @@ VERSION = 1
 MAC_BYTES = 16
 HASH_BYTES = 8
 LARGEST_PAYLOAD = 16_384
+MOST_EXPOSURES, LONGEST_NAME = 8, 40
+"""Variants that one answer may name: one a layer; and the length of their ids."""
 _HEADER_TYPES = [str, str, str, str, int, int]
 _LATEST_S = 1 << 40
 _LAST_POSITION = 1 << 30
@@ -30,7 +32,10 @@ _LAST_POSITION = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """What a token says. `first_position` is the position of the first product: pages of a search go on counting."""
+    """What a token says. `first_position` is the position of the first product: pages of a search go on counting.
+
+    `exposures` are pairs of experiment and variant, at most MOST_EXPOSURES.
+    """
 
     request_id: str
     tenant: str
@@ -39,6 +44,7 @@ class Attribution:
     time_s: int
     product_hashes: tuple[bytes, ...]
     first_position: int = 0
+    exposures: tuple[tuple[str, str], ...] = ()
 
     def position(self, product_id: str) -> int | None:
         """The product's position in the list, from 0; None when it was not shown."""
@@ -63,7 +69,7 @@ class TokenSigner:
 
     def sign(self, attribution: Attribution) -> str:
         """Makes a token."""
-        header = [
+        header: list[object] = [
             attribution.request_id,
             attribution.tenant,
             attribution.release_id,
@@ -71,6 +77,8 @@ class TokenSigner:
             attribution.time_s,
             attribution.first_position,
         ]
+        if attribution.exposures:
+            header.append(attribution.exposures[:MOST_EXPOSURES])
         text = json.dumps(header, separators=(",", ":")).encode()
         payload = zlib.compress(text + b"\n" + b"".join(attribution.product_hashes), 1)
         return base64.urlsafe_b64encode(bytes([VERSION]) + self._mac(payload) + payload).decode().rstrip("=")
@@ -128,11 +136,26 @@ def _parse(payload: bytes) -> Attribution:
         header = json.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
-    if not isinstance(header, list) or list(map(type, header)) != _HEADER_TYPES or len(hashes) % HASH_BYTES:
+    if not isinstance(header, list) or list(map(type, header[:6])) != _HEADER_TYPES or len(hashes) % HASH_BYTES:
         raise ValueError("another layout")
-    request_id, tenant, release_id, list_kind, time_s, first = header
+    request_id, tenant, release_id, list_kind, time_s, first = header[:6]
+    exposures = _exposures(header[6:])
     "".join(header[:4]).encode()  # half a surrogate pair is no text
     if not (0 <= time_s <= _LATEST_S and 0 <= first <= _LAST_POSITION):
         raise ValueError("out of range")
     products = tuple(hashes[start : start + HASH_BYTES] for start in range(0, len(hashes), HASH_BYTES))
-    return Attribution(request_id, tenant, release_id, list_kind, time_s, products, first)
+    return Attribution(request_id, tenant, release_id, list_kind, time_s, products, first, exposures)
+
+
+def _exposures(rest: list[object]) -> tuple[tuple[str, str], ...]:
+    """Pairs of experiment and variant, from what follows the header. Raises ValueError."""
+    if not rest:
+        return ()
+    pairs = rest[0]
+    if len(rest) > 1 or not isinstance(pairs, list) or not 0 < len(pairs) <= MOST_EXPOSURES:
+        raise ValueError("another layout")
+    for pair in pairs:
+        if not isinstance(pair, list) or list(map(type, pair)) != [str, str] or max(map(len, pair)) > LONGEST_NAME:
+            raise ValueError("another layout")
+        "".join(pair).encode()
+    return tuple((experiment, variant) for experiment, variant in pairs)

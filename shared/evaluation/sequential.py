@@ -113,6 +113,42 @@ def compare_rates(candidate: Arm, current: Arm, config: SequentialConfig = DEFAU
     return SequentialComparison(verdict=verdict, difference=difference, p_value=_p_value(candidate, current, config))
 
 
+def compare_ratio(candidate: Arm, current: Arm, config: SequentialConfig = DEFAULT) -> Interval:
+    """The interval of candidate's rate / current rate - 1: the lifts whose best-fitting rates have E < 1 / alpha.
+
+    It holds together with `compare_rates`, at any time. Without a success of the current arm its end is open.
+
+    >>> found = compare_ratio(Arm(successes=600, trials=10_000), Arm(successes=400, trials=10_000))
+    >>> round(found.mean, 9), found.low > 0, found.high < 1.5
+    (0.5, True, True)
+    """
+    limit = -float(np.log(config.alpha))
+
+    def excess(log_ratio: float) -> float:
+        low, high = _on_ratio(candidate, current, float(np.exp(log_ratio)))
+        return _log_ratio(candidate, low, config) + _log_ratio(current, high, config) - limit
+
+    middle = candidate.rate / current.rate - 1.0 if current.successes else 0.0
+    least = -_LARGEST if not candidate.successes else _LARGEST if not current.successes else np.log1p(middle)
+    best = 0.0 if not (candidate.successes or current.successes) else float(least)
+    low, high = -1.0, float("inf")
+    if candidate.successes and excess(-_LARGEST) > 0:
+        low = float(np.expm1(optimize.brentq(excess, -_LARGEST, best)))
+    if current.successes and excess(_LARGEST) > 0:
+        high = float(np.expm1(optimize.brentq(excess, best, _LARGEST)))
+    return Interval(middle, low, high)
+
+
+def _on_ratio(one: Arm, other: Arm, ratio: float) -> tuple[float, float]:
+    """The likeliest rates of which the first is `ratio` times the second: a root of the likelihood's derivative."""
+    wins = one.successes + other.successes
+    a = ratio * (one.trials + other.successes + other.failures)
+    b = wins * (1.0 + ratio) + one.failures * ratio + other.failures
+    root = 2.0 * wins / (b + np.sqrt(max(b * b - 4.0 * a * wins, 0.0)))
+    rate = float(min(root, 1.0, 1.0 / ratio))
+    return ratio * rate, rate
+
+
 def _p_value(one: Arm, other: Arm, config: SequentialConfig) -> float:
     """1 / the ratio at the common rate that explains both arms best."""
     trials = one.trials + other.trials

@@ -1,8 +1,9 @@
 """Holds every release that the trainer names, so that a request is answered by the one that it names.
 
-A reader holds the current release, the one before it (requests in flight may name it, and it is the way back) and the
-one on trial. A new release is loaded beside the old one; what is not named any more is dropped after a while. While the
-trainer is down, what is held stays. A release that cannot be read is tried again and holds up no other tenant.
+A reader holds the current release, the one before it (requests in flight may name it, and it is the way back), the
+one on trial and those in experiments. A new release is loaded beside the old one; what is not named any more is dropped
+after a while. While the trainer is down, what is held stays. A release that cannot be read is tried again and holds up
+no other tenant.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class _Tenant(Generic[T]):
     def releases(self) -> list[Release]:
         """All that are named, the current one first."""
         lineup = self.wanted
-        return [one for one in (lineup.release, lineup.previous_release, lineup.trial_release) if one.release_id]
+        named = (lineup.release, lineup.previous_release, lineup.trial_release, *lineup.experiment_releases)
+        return list({one.release_id: one for one in named if one.release_id}.values())
 
 
 class ReleaseFollower(Generic[T]):

@@ -96,14 +96,19 @@ class PostgresReleases:
         lineups: dict[str, Lineup] = {}
         async with self._pool.connection() as connection:
             rows = await (await connection.execute(SQL.get_lineups)).fetchall()
+            named = await (await connection.execute(SQL.get_experiment_releases)).fetchall()
             for tenant, current, previous, trial in rows:
-                found = await _releases(connection, tenant, [one for one in (current, previous, trial) if one])
+                tried = [release_id for owner, release_id in named if owner == tenant]
+                found = await _releases(connection, tenant, [one for one in (current, previous, trial, *tried) if one])
                 rollout = None
                 if trial in found:
                     row = await (await connection.execute(SQL.get_rollout, {"tenant": tenant})).fetchone()
                     rollout = rollout_of(row) if row else None
                 if current in found:
-                    lineups[tenant] = Lineup(found[current], found.get(previous), found.get(trial), rollout)
+                    in_experiments = tuple(found[one] for one in tried if one in found)
+                    lineups[tenant] = Lineup(
+                        found[current], found.get(previous), found.get(trial), rollout, in_experiments
+                    )
         return lineups
 
     async def list_before(self, tenant: str, before: str, limit: int) -> list[Release]:

@@ -46,7 +46,11 @@ def _chunk(response: pb.ReadEventsResponse, total: int) -> EventChunk:
         product_ids=response.product_ids,
         requests=[
             Request(
-                key=said.request_key, release_id=said.release_id, list_kind=said.list_kind, time_s=said.request_time_s
+                key=said.request_key,
+                release_id=said.release_id,
+                list_kind=said.list_kind,
+                time_s=said.request_time_s,
+                exposures=tuple((one.experiment_id, one.variant_id) for one in said.exposures),
             )
             for said in response.requests
         ],

@@ -36,6 +36,7 @@ WITH needed AS (
     SELECT release_id FROM trainer.current_releases WHERE tenant_id = %(tenant)s
     UNION ALL SELECT previous_release_id FROM trainer.current_releases WHERE tenant_id = %(tenant)s AND previous_release_id IS NOT NULL
     UNION ALL SELECT release_id FROM trainer.rollouts WHERE tenant_id = %(tenant)s AND running
+    UNION ALL SELECT unnest(release_ids) FROM trainer.experiments WHERE tenant_id = %(tenant)s AND state = 'running'
     UNION ALL (SELECT p.before_release_id FROM trainer.promotions p JOIN trainer.current_releases c USING (tenant_id, release_id)
         WHERE p.tenant_id = %(tenant)s AND p.before_release_id IS NOT NULL ORDER BY p.number DESC LIMIT 1)
     UNION ALL (SELECT release_id FROM trainer.releases WHERE tenant_id = %(tenant)s ORDER BY release_id DESC LIMIT %(kept)s)
@@ -96,3 +97,39 @@ WHERE tenant_id = %(tenant)s AND release_id = %(id)s AND start_time = %(start_ti
 
 -- name: end_rollout
 UPDATE trainer.rollouts SET running = false, finding = %(finding)s WHERE tenant_id = %(tenant)s AND running
+
+-- name: insert_experiment
+INSERT INTO trainer.experiments (tenant_id, experiment_id, state, layer, salt, definition, release_ids, buckets, create_time, start_time, end_time,
+    stop_time, stop_cause)
+VALUES (%(tenant)s, %(id)s, %(state)s, %(layer)s, %(salt)s, %(definition)s, %(release_ids)s, %(buckets)s, %(create_time)s, %(start_time)s,
+    %(end_time)s, %(stop_time)s, %(stop_cause)s)
+ON CONFLICT DO NOTHING
+
+-- name: update_experiment
+UPDATE trainer.experiments SET state = %(state)s, layer = %(layer)s, definition = %(definition)s, release_ids = %(release_ids)s,
+    buckets = %(buckets)s, start_time = %(start_time)s, end_time = %(end_time)s, stop_time = %(stop_time)s, stop_cause = %(stop_cause)s
+WHERE tenant_id = %(tenant)s AND experiment_id = %(id)s
+
+-- name: delete_experiment
+DELETE FROM trainer.experiments WHERE tenant_id = %(tenant)s AND experiment_id = %(id)s
+
+-- name: end_experiments
+-- Those whose time has come.
+UPDATE trainer.experiments SET state = 'stopped', stop_time = end_time, stop_cause = 'its end came' WHERE state = 'running' AND end_time <= now()
+
+-- name: get_experiment
+SELECT experiment_id, state, layer, salt, definition, buckets, create_time, start_time, end_time, stop_time, stop_cause, tenant_id, number
+FROM trainer.experiments WHERE tenant_id = %(tenant)s AND experiment_id = %(id)s
+
+-- name: list_experiments
+SELECT experiment_id, state, layer, salt, definition, buckets, create_time, start_time, end_time, stop_time, stop_cause, tenant_id, number
+FROM trainer.experiments
+WHERE tenant_id = %(tenant)s AND (%(before)s = 0 OR number < %(before)s) AND (%(state)s = '' OR state = %(state)s)
+ORDER BY number DESC LIMIT %(limit)s
+
+-- name: get_running_experiments
+SELECT experiment_id, state, layer, salt, definition, buckets, create_time, start_time, end_time, stop_time, stop_cause, tenant_id, number
+FROM trainer.experiments WHERE state = 'running' AND (%(tenant)s = '' OR tenant_id = %(tenant)s) ORDER BY tenant_id, number
+
+-- name: get_experiment_releases
+SELECT DISTINCT tenant_id, unnest(release_ids) FROM trainer.experiments WHERE state = 'running' ORDER BY 1, 2

@@ -28,6 +28,8 @@ class Request:
     list_kind: str
     time_s: int
     """When it was answered."""
+    exposures: tuple[tuple[str, str], ...] = ()
+    """Experiments and the variants of them that made the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

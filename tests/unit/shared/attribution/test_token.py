@@ -3,12 +3,13 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.attribution.token import VERSION, Attribution, TokenSigner, product_hash, read_stored
+from shared.attribution.token import MOST_EXPOSURES, VERSION, Attribution, TokenSigner, product_hash, read_stored
 from shared.errors.base import InvalidArgument
 
 NOW = 1_700_000_000
@@ -25,6 +26,26 @@ def test_a_token_says_what_was_shown_and_stays_small() -> None:
     assert signer.holds(token, "shop")
     assert not signer.holds(token, "another-shop")
     assert not TokenSigner(b"x" * 32).holds(token, "shop")
+
+
+def test_a_token_names_the_variants_that_made_the_answer_and_stays_small() -> None:
+    signer = TokenSigner(b"k" * 32)
+    most = tuple((f"experiment-{n}".ljust(40, "x"), f"variant-{n}".ljust(24, "y")) for n in range(MOST_EXPOSURES))
+    token = signer.sign(replace(SHOWN, exposures=most))
+    assert signer.read(token).exposures == most
+    assert len(token) - len(signer.sign(SHOWN)) < 400
+    more = replace(SHOWN, exposures=(*most, ("one", "more")))
+    assert signer.read(signer.sign(more)).exposures == most
+
+
+@pytest.mark.parametrize(
+    "rest", [[[]], [[["a"]]], [[["a", 1]]], [[["a", "b" * 41]]], [["ab"]], [{}], [[["a", "b"]], 1]]
+)
+def test_a_token_with_another_kind_of_exposures_is_no_token(rest: list[object]) -> None:
+    header = ["req", "shop", "r1", "home", NOW, 20, *rest]
+    payload = zlib.compress(json.dumps(header).encode() + b"\n")
+    raw = bytes([VERSION]) + b"m" * 16 + payload
+    assert read_stored(base64.urlsafe_b64encode(raw).decode().rstrip("=")) is None
 
 
 @given(st.binary(max_size=200))

@@ -384,6 +384,7 @@ class AttributedRequest(_message.Message):
     RELEASE_ID_FIELD_NUMBER: _builtins.int
     LIST_KIND_FIELD_NUMBER: _builtins.int
     REQUEST_TIME_S_FIELD_NUMBER: _builtins.int
+    EXPOSURES_FIELD_NUMBER: _builtins.int
     request_key: _builtins.bytes
     """Pseudonym of the answer, 16 bytes: the same for all events with the same token, in every call. Pages of a search differ."""
     release_id: _builtins.str
@@ -392,6 +393,10 @@ class AttributedRequest(_message.Message):
     """Kind of list: the placement, or "search" or "similar"."""
     request_time_s: _builtins.int
     """When it was answered, seconds since 1970, UTC."""
+    @_builtins.property
+    def exposures(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExperimentExposure]:
+        """Variants of experiments that made the answer."""
+
     def __init__(
         self,
         *,
@@ -399,14 +404,41 @@ class AttributedRequest(_message.Message):
         release_id: _builtins.str = ...,
         list_kind: _builtins.str = ...,
         request_time_s: _builtins.int = ...,
+        exposures: _abc.Iterable[Global___ExperimentExposure] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["list_kind", b"list_kind", "release_id", b"release_id", "request_key", b"request_key", "request_time_s", b"request_time_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exposures", b"exposures", "list_kind", b"list_kind", "release_id", b"release_id", "request_key", b"request_key", "request_time_s", b"request_time_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AttributedRequest: _TypeAlias = AttributedRequest  # noqa: Y015
+
+@_typing.final
+class ExperimentExposure(_message.Message):
+    """Is one variant of an experiment that a person was shown."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_ID_FIELD_NUMBER: _builtins.int
+    VARIANT_ID_FIELD_NUMBER: _builtins.int
+    experiment_id: _builtins.str
+    """The experiment."""
+    variant_id: _builtins.str
+    """The variant."""
+    def __init__(
+        self,
+        *,
+        experiment_id: _builtins.str = ...,
+        variant_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment_id", b"experiment_id", "variant_id", b"variant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExperimentExposure: _TypeAlias = ExperimentExposure  # noqa: Y015
 
 @_typing.final
 class ReadEventsResponse(_message.Message):

@@ -30,7 +30,7 @@ from mercato.profile.v1 import profile_features_pb2 as mercato_dot_profile_dot_v
 from mercato.retrieval.v1 import candidates_pb2 as mercato_dot_retrieval_dot_v1_dot_candidates__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(mercato/ranking/v1/ranking_service.proto\x12\x12mercato.ranking.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'mercato/gateway/v1/recommendation.proto\x1a/mercato/gateway/v1/recommendation_service.proto\x1a)mercato/profile/v1/profile_features.proto\x1a%mercato/retrieval/v1/candidates.proto\"\xf1\x04\n\x0bRankRequest\x12\x34\n\x07profile\x18\x01 \x01(\x0b\x32#.mercato.profile.v1.ProfileFeatures\x12\x42\n\ncandidates\x18\x02 \x01(\x0b\x32&.mercato.retrieval.v1.CandidateColumnsB\x06\xbaH\x03\xc8\x01\x01\x12#\n\x10seed_product_ids\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xd0\x0f\x12\x33\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\".mercato.gateway.v1.RequestContext\x12\x30\n\tplacement\x18\x05 \x01(\x0e\x32\x1d.mercato.gateway.v1.Placement\x12\x19\n\x05limit\x18\x06 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x01\x12\x31\n\tdiversity\x18\x07 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x65xplain\x18\x08 \x01(\x08\x12\'\n\x14\x65xcluded_product_ids\x18\t \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\x88\'\x12-\n\trank_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x65xclude_purchased\x18\x0b \x01(\x08\x12\x14\n\x0cquery_scores\x18\x0c \x03(\x02\x12\x1b\n\nrelease_id\x18\r \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x36\n\x0erevenue_weight\x18\x0e \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x01\x88\x01\x01\x42\x0c\n\n_diversityB\x11\n\x0f_revenue_weight\"\xbe\x01\n\x0cRankResponse\x12\x35\n\x08products\x18\x01 \x03(\x0b\x32#.mercato.ranking.v1.RankedCandidate\x12\x12\n\nrelease_id\x18\x02 \x01(\t\x12,\n\x07orderer\x18\x03 \x01(\x0e\x32\x1b.mercato.ranking.v1.Orderer\x12\x16\n\x0e\x66\x61llback_cause\x18\x04 \x01(\t\x12\x1d\n\x15\x61mount_fallback_cause\x18\x05 \x01(\t\"\xce\x01\n\x0fRankedCandidate\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12,\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1b.mercato.gateway.v1.Channel\x12*\n\x06reason\x18\x04 \x01(\x0b\x32\x1a.mercato.gateway.v1.Reason\x12>\n\rcontributions\x18\x05 \x03(\x0b\x32\'.mercato.gateway.v1.FeatureContribution\"\x18\n\x16GetRankingStateRequest\"Y\n\x17GetRankingStateResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x13\n\x0brelease_ids\x18\x03 \x03(\t\x12\x15\n\rproduct_count\x18\x02 \x01(\x03*J\n\x07Orderer\x12\x17\n\x13ORDERER_UNSPECIFIED\x10\x00\x12\x11\n\rORDERER_BLEND\x10\x01\x12\x13\n\x0fORDERER_LEARNED\x10\x02\x32\xc7\x01\n\x0eRankingService\x12I\n\x04Rank\x12\x1f.mercato.ranking.v1.RankRequest\x1a .mercato.ranking.v1.RankResponse\x12j\n\x0fGetRankingState\x12*.mercato.ranking.v1.GetRankingStateRequest\x1a+.mercato.ranking.v1.GetRankingStateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(mercato/ranking/v1/ranking_service.proto\x12\x12mercato.ranking.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'mercato/gateway/v1/recommendation.proto\x1a/mercato/gateway/v1/recommendation_service.proto\x1a)mercato/profile/v1/profile_features.proto\x1a%mercato/retrieval/v1/candidates.proto\"\xa9\x05\n\x0bRankRequest\x12\x34\n\x07profile\x18\x01 \x01(\x0b\x32#.mercato.profile.v1.ProfileFeatures\x12\x42\n\ncandidates\x18\x02 \x01(\x0b\x32&.mercato.retrieval.v1.CandidateColumnsB\x06\xbaH\x03\xc8\x01\x01\x12#\n\x10seed_product_ids\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xd0\x0f\x12\x33\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\".mercato.gateway.v1.RequestContext\x12\x30\n\tplacement\x18\x05 \x01(\x0e\x32\x1d.mercato.gateway.v1.Placement\x12\x19\n\x05limit\x18\x06 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x01\x12\x31\n\tdiversity\x18\x07 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x65xplain\x18\x08 \x01(\x08\x12\'\n\x14\x65xcluded_product_ids\x18\t \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\x88\'\x12-\n\trank_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x65xclude_purchased\x18\x0b \x01(\x08\x12\x14\n\x0cquery_scores\x18\x0c \x03(\x02\x12\x1b\n\nrelease_id\x18\r \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x36\n\x0erevenue_weight\x18\x0e \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00@\x01H\x01\x88\x01\x01\x12\x36\n\x07orderer\x18\x0f \x01(\x0e\x32\x1b.mercato.ranking.v1.OrdererB\x08\xbaH\x05\x82\x01\x02\x10\x01\x42\x0c\n\n_diversityB\x11\n\x0f_revenue_weight\"\xbe\x01\n\x0cRankResponse\x12\x35\n\x08products\x18\x01 \x03(\x0b\x32#.mercato.ranking.v1.RankedCandidate\x12\x12\n\nrelease_id\x18\x02 \x01(\t\x12,\n\x07orderer\x18\x03 \x01(\x0e\x32\x1b.mercato.ranking.v1.Orderer\x12\x16\n\x0e\x66\x61llback_cause\x18\x04 \x01(\t\x12\x1d\n\x15\x61mount_fallback_cause\x18\x05 \x01(\t\"\xce\x01\n\x0fRankedCandidate\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12,\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1b.mercato.gateway.v1.Channel\x12*\n\x06reason\x18\x04 \x01(\x0b\x32\x1a.mercato.gateway.v1.Reason\x12>\n\rcontributions\x18\x05 \x03(\x0b\x32\'.mercato.gateway.v1.FeatureContribution\"\x18\n\x16GetRankingStateRequest\"Y\n\x17GetRankingStateResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x13\n\x0brelease_ids\x18\x03 \x03(\t\x12\x15\n\rproduct_count\x18\x02 \x01(\x03*J\n\x07Orderer\x12\x17\n\x13ORDERER_UNSPECIFIED\x10\x00\x12\x11\n\rORDERER_BLEND\x10\x01\x12\x13\n\x0fORDERER_LEARNED\x10\x02\x32\xc7\x01\n\x0eRankingService\x12I\n\x04Rank\x12\x1f.mercato.ranking.v1.RankRequest\x1a .mercato.ranking.v1.RankResponse\x12j\n\x0fGetRankingState\x12*.mercato.ranking.v1.GetRankingStateRequest\x1a+.mercato.ranking.v1.GetRankingStateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,18 +51,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RANKREQUEST'].fields_by_name['release_id']._serialized_options = b'\272H\004r\002\030@'
   _globals['_RANKREQUEST'].fields_by_name['revenue_weight']._loaded_options = None
   _globals['_RANKREQUEST'].fields_by_name['revenue_weight']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000@\001'
-  _globals['_ORDERER']._serialized_start=1445
-  _globals['_ORDERER']._serialized_end=1519
+  _globals['_RANKREQUEST'].fields_by_name['orderer']._loaded_options = None
+  _globals['_RANKREQUEST'].fields_by_name['orderer']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_ORDERER']._serialized_start=1501
+  _globals['_ORDERER']._serialized_end=1575
   _globals['_RANKREQUEST']._serialized_start=299
-  _globals['_RANKREQUEST']._serialized_end=924
-  _globals['_RANKRESPONSE']._serialized_start=927
-  _globals['_RANKRESPONSE']._serialized_end=1117
-  _globals['_RANKEDCANDIDATE']._serialized_start=1120
-  _globals['_RANKEDCANDIDATE']._serialized_end=1326
-  _globals['_GETRANKINGSTATEREQUEST']._serialized_start=1328
-  _globals['_GETRANKINGSTATEREQUEST']._serialized_end=1352
-  _globals['_GETRANKINGSTATERESPONSE']._serialized_start=1354
-  _globals['_GETRANKINGSTATERESPONSE']._serialized_end=1443
-  _globals['_RANKINGSERVICE']._serialized_start=1522
-  _globals['_RANKINGSERVICE']._serialized_end=1721
+  _globals['_RANKREQUEST']._serialized_end=980
+  _globals['_RANKRESPONSE']._serialized_start=983
+  _globals['_RANKRESPONSE']._serialized_end=1173
+  _globals['_RANKEDCANDIDATE']._serialized_start=1176
+  _globals['_RANKEDCANDIDATE']._serialized_end=1382
+  _globals['_GETRANKINGSTATEREQUEST']._serialized_start=1384
+  _globals['_GETRANKINGSTATEREQUEST']._serialized_end=1408
+  _globals['_GETRANKINGSTATERESPONSE']._serialized_start=1410
+  _globals['_GETRANKINGSTATERESPONSE']._serialized_end=1499
+  _globals['_RANKINGSERVICE']._serialized_start=1578
+  _globals['_RANKINGSERVICE']._serialized_end=1777
 # @@protoc_insertion_point(module_scope)

@@ -68,6 +68,7 @@ class RankRequest(_message.Message):
     QUERY_SCORES_FIELD_NUMBER: _builtins.int
     RELEASE_ID_FIELD_NUMBER: _builtins.int
     REVENUE_WEIGHT_FIELD_NUMBER: _builtins.int
+    ORDERER_FIELD_NUMBER: _builtins.int
     placement: _recommendation_service_pb2.Placement.ValueType
     """Where the list will stand."""
     limit: _builtins.int
@@ -85,6 +86,8 @@ class RankRequest(_message.Message):
     between by probability × amount to the power of the weight. Unset: the placement's own, which the operator sets; 0 where nobody did. In a search
     it has no effect.
     """
+    orderer: Global___Orderer.ValueType
+    """What is to order them. BLEND: the blend, also where the release has a ranker. Default: the release's ranker where it has one."""
     @_builtins.property
     def profile(self) -> _profile_features_pb2.ProfileFeatures:
         """The person. Unset: not known."""
@@ -130,10 +133,11 @@ class RankRequest(_message.Message):
         query_scores: _abc.Iterable[_builtins.float] | None = ...,
         release_id: _builtins.str = ...,
         revenue_weight: _builtins.float | None = ...,
+        orderer: Global___Orderer.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_revenue_weight", b"_revenue_weight", "candidates", b"candidates", "context", b"context", "diversity", b"diversity", "profile", b"profile", "rank_time", b"rank_time", "revenue_weight", b"revenue_weight"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_revenue_weight", b"_revenue_weight", "candidates", b"candidates", "context", b"context", "diversity", b"diversity", "exclude_purchased", b"exclude_purchased", "excluded_product_ids", b"excluded_product_ids", "explain", b"explain", "limit", b"limit", "placement", b"placement", "profile", b"profile", "query_scores", b"query_scores", "rank_time", b"rank_time", "release_id", b"release_id", "revenue_weight", b"revenue_weight", "seed_product_ids", b"seed_product_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_revenue_weight", b"_revenue_weight", "candidates", b"candidates", "context", b"context", "diversity", b"diversity", "exclude_purchased", b"exclude_purchased", "excluded_product_ids", b"excluded_product_ids", "explain", b"explain", "limit", b"limit", "orderer", b"orderer", "placement", b"placement", "profile", b"profile", "query_scores", b"query_scores", "rank_time", b"rank_time", "release_id", b"release_id", "revenue_weight", b"revenue_weight", "seed_product_ids", b"seed_product_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__diversity: _TypeAlias = _typing.Literal["diversity"]  # noqa: Y015
     _WhichOneofArgType__diversity: _TypeAlias = _typing.Literal["_diversity", b"_diversity"]  # noqa: Y015

@@ -150,6 +150,7 @@ class WatchReleasesResponse(_message.Message):
     PREVIOUS_RELEASE_FIELD_NUMBER: _builtins.int
     TRIAL_RELEASE_FIELD_NUMBER: _builtins.int
     ROLLOUT_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_RELEASES_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant."""
     @_builtins.property
@@ -168,6 +169,10 @@ class WatchReleasesResponse(_message.Message):
     def rollout(self) -> _operations_service_pb2.Rollout:
         """How it is tried. Unset: no release is on trial."""
 
+    @_builtins.property
+    def experiment_releases(self) -> _containers.RepeatedCompositeFieldContainer[_operations_service_pb2.Release]:
+        """Releases that variants of running experiments answer with."""
+
     def __init__(
         self,
         *,
@@ -176,10 +181,11 @@ class WatchReleasesResponse(_message.Message):
         previous_release: _operations_service_pb2.Release | None = ...,
         trial_release: _operations_service_pb2.Release | None = ...,
         rollout: _operations_service_pb2.Rollout | None = ...,
+        experiment_releases: _abc.Iterable[_operations_service_pb2.Release] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["previous_release", b"previous_release", "release", b"release", "rollout", b"rollout", "trial_release", b"trial_release"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["previous_release", b"previous_release", "release", b"release", "rollout", b"rollout", "tenant", b"tenant", "trial_release", b"trial_release"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment_releases", b"experiment_releases", "previous_release", b"previous_release", "release", b"release", "rollout", b"rollout", "tenant", b"tenant", "trial_release", b"trial_release"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

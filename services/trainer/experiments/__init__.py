@@ -1,0 +1,1 @@
+"""Experiments with people: what they are, who takes part, what they led to."""
