@@ -15,6 +15,7 @@ from shared.errors.base import MercatoError, Unavailable
 from shared.telemetry.logs import logger
 from shared.telemetry.metrics import counter
 from shared.telemetry.outbox import LAG
+from shared.telemetry.tracing import work_span
 
 LONGEST_WAIT_SECONDS = 30.0
 # A batch that fails more often is worked on product by product, so that one bad product stops no other.
@@ -56,7 +57,8 @@ class IndexWorker:
         if not changes:
             return 0
         claimed_at = time.monotonic()
-        with use_tenant(changes[0].tenant), use_deadline(self._policy.lease_seconds * 0.8):
+        deadline = use_deadline(self._policy.lease_seconds * 0.8)
+        with work_span("index products", {"changes": len(changes)}), use_tenant(changes[0].tenant), deadline:
             alone = max(change.attempts for change in changes) > ATTEMPTS_TOGETHER
             parts = [[change] for change in changes] if alone else [changes]
             for number, part in enumerate(parts):

@@ -4,6 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context
 
+from opentelemetry.context import attach
+
+from shared.telemetry.tracing import context_of_trace
+
 Deliver = Callable[[bytes, bytes], None]
 """Hands over one key's vector as soon as it is known."""
 Work = Callable[[Mapping[bytes, str], Deliver], Awaitable[None]]
@@ -49,7 +53,9 @@ class Flights:
         job = _Job(texts)
         self._jobs |= dict.fromkeys(texts, job)
         # an empty context: the deadline of the request that began must not end the work for those who join
-        job.task = asyncio.create_task(self._run(job, texts), context=Context())
+        context = Context()
+        context.run(attach, context_of_trace())
+        job.task = asyncio.create_task(self._run(job, texts), context=context)
         return job
 
     async def _run(self, job: "_Job", texts: Mapping[bytes, str]) -> None:

@@ -11,8 +11,10 @@ from mercato.gateway.v1 import recommendation_pb2
 from shared.client.failures import remote_errors
 from shared.context.request import use_deadline
 from shared.errors.base import Cancelled, DeadlineExceeded, MercatoError, Unavailable
+from shared.telemetry import tracing
 from shared.telemetry.logs import logger
 from shared.telemetry.metrics import counter, histogram
+from shared.telemetry.tracing import child_span
 
 T = TypeVar("T")
 Stage = recommendation_pb2.Stage
@@ -36,7 +38,7 @@ class Stages:
         name = Stage.Name(stage).removeprefix("STAGE_").lower()
         began = time.perf_counter()
         try:
-            with use_deadline(seconds), remote_errors(name):
+            with use_deadline(seconds), remote_errors(name), child_span(f"stage {name}"):
                 return await start()
         except Cancelled:
             raise
@@ -51,7 +53,9 @@ class Stages:
     def note(self, stage: Stage.ValueType, cause: str) -> None:
         """Says that a stage is missing."""
         if all(item.stage != stage for item in self.missing):
-            _missing.labels(Stage.Name(stage).removeprefix("STAGE_").lower()).inc()
+            name = Stage.Name(stage).removeprefix("STAGE_").lower()
+            _missing.labels(name).inc()
+            tracing.note("stage missing", {"stage": name, "cause": cause})
             self.missing.append(recommendation_pb2.MissingStage(stage=stage, cause=cause))
 
 

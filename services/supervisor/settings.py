@@ -41,6 +41,9 @@ class SupervisorSettings(BaseSettings):
     triton_address: str | None = Field(default=None, validation_alias=_shared("TRITON_ADDRESS"))
     """MERCATO_TRITON_ADDRESS: host:port of the gRPC endpoint of a Triton run by somebody else."""
 
+    triton_traces_url: str | None = Field(default=None, validation_alias=_shared("TRITON_TRACES_URL"))
+    """MERCATO_TRITON_TRACES_URL: OTLP/HTTP address for the traces of the Triton started here, ``http://host:4318/v1/traces``."""
+
     milvus_uri: str | None = Field(default=None, validation_alias=_shared("MILVUS_URI"))
     """MERCATO_MILVUS_URI: a Milvus run by somebody else, ``http://host:port``."""
 

@@ -81,6 +81,7 @@ class _Planner:
                 port=self._port("triton"),
                 metrics_port=self._metrics_port("triton"),
                 model_command=self._settings.model_command,
+                traces_url=self._settings.triton_traces_url,
             )
             unit = TritonUnit(triton)
             self._embedded(unit, "MERCATO_TRITON_ADDRESS", unit.address)

@@ -11,6 +11,7 @@ from shared.context.request import use_tenant
 from shared.errors.base import MercatoError
 from shared.telemetry.logs import logger
 from shared.telemetry.outbox import LAG
+from shared.telemetry.tracing import work_span
 
 CLAIMED_AT_ONCE = 16
 LONGEST_WAIT_SECONDS = 30.0
@@ -50,7 +51,7 @@ class IndexWorker:
         claimed_at = time.monotonic()
         for change in changes:
             try:
-                with use_tenant(change.tenant):
+                with work_span("index document"), use_tenant(change.tenant):
                     await self._apply(change)
                 await self._systems.feed.finish(change)
                 LAG.labels("documents").observe(change.waited_s + time.monotonic() - claimed_at)

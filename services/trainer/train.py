@@ -28,6 +28,7 @@ from shared.context.request import use_tenant
 from shared.errors.base import MercatoError
 from shared.telemetry.logs import logger
 from shared.telemetry.metrics import counter, histogram
+from shared.telemetry.tracing import note, work_span
 
 _log = logger("train")
 
@@ -125,7 +126,7 @@ class Train:
                 if self._turns.locked():
                     steps.put_nowait(Progress("waiting for the training of another tenant"))
                 async with self._turns:
-                    with use_tenant(tenant):
+                    with use_tenant(tenant), work_span("training", {"kind": str(kind)}, always=True):
                         release = await self._job(tenant, kind, keep_current, steps.put_nowait)
             outcome = outcome_of(release)
             steps.put_nowait(release)
@@ -197,7 +198,13 @@ def outcome_of(release: Release) -> str:
 def _threadsafe(report: Report) -> Steps:
     loop = asyncio.get_running_loop()
 
+    named = ""
+
     def step(name: str, done: int, total: int) -> None:
+        nonlocal named
+        if name != named:
+            named = name
+            loop.call_soon_threadsafe(note, "step", {"name": name})
         loop.call_soon_threadsafe(report, Progress(name, done, total))
 
     return step

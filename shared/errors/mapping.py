@@ -68,8 +68,8 @@ def code_of(error: MercatoError) -> grpc.StatusCode:
 def to_status(error: MercatoError, *, request_id: str = "", trace_id: str = "") -> grpc.Status:
     """The status that a client receives for ``error``, ready for ``abort_with_status``.
 
-    An internal error shows only "internal error" and ``request_id``; all show ``trace_id``. Violations that do not fit in the
-    trailers are left out and counted in the metadata key ``violations_omitted``.
+    An internal error shows only "internal error" and ``request_id``; all show ``trace_id``. Violations that do
+    not fit in the trailers are left out and counted in the metadata key ``violations_omitted``.
     """
     code = code_of(error)
     internal = code is grpc.StatusCode.INTERNAL

@@ -10,6 +10,7 @@ from typing import Any, Self
 from psycopg import AsyncCursor, Error, InterfaceError, OperationalError
 
 from shared.telemetry.metrics import counter, histogram
+from shared.telemetry.tracing import client_span
 
 SECONDS = histogram("postgres_seconds", "Duration of statements as the caller sees them.", ("query",))
 FAILURES = counter("postgres_failures_total", "Failed statements by query and kind of failure.", ("query", "kind"))
@@ -19,13 +20,19 @@ OTHER = "other"
 _seconds = cache(SECONDS.labels)
 
 
+@cache
+def _attributes(name: str) -> dict[str, str]:
+    return {"db.system.name": "postgresql", "db.operation.name": name}
+
+
 class MeasuredCursor(AsyncCursor[Any]):
     """Counts and times what is executed."""
 
     async def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
         name, began = name_of(query), time.perf_counter()
         try:
-            return await super().execute(query, params, **options)
+            with client_span(f"postgres {name}", _attributes(name)):
+                return await super().execute(query, params, **options)
         except Error as error:
             FAILURES.labels(name, kind_of(error)).inc()
             raise
@@ -35,7 +42,8 @@ class MeasuredCursor(AsyncCursor[Any]):
     async def executemany(self, query: Any, params_seq: Iterable[Any], **options: Any) -> None:
         name, began = name_of(query), time.perf_counter()
         try:
-            await super().executemany(query, params_seq, **options)
+            with client_span(f"postgres {name}", _attributes(name)):
+                await super().executemany(query, params_seq, **options)
         except Error as error:
             FAILURES.labels(name, kind_of(error)).inc()
             raise

@@ -25,6 +25,7 @@ from shared.errors.base import MercatoError
 from shared.release.reader import ReleaseReader
 from shared.telemetry.logs import logger
 from shared.telemetry.metrics import CurrentName, gauge
+from shared.telemetry.tracing import work_span
 
 T = TypeVar("T")
 Release = operations_service_pb2.Release
@@ -157,7 +158,7 @@ class ReleaseFollower(Generic[T]):
 
     async def _take(self, tenant: str, state: _Tenant[T], release: Release) -> None:
         began = time.monotonic()
-        with use_tenant(tenant):
+        with use_tenant(tenant), work_span("load release", always=True):
             state.held[release.release_id] = await self._load(ReleaseReader(self._stub, release))
         seconds = round(time.monotonic() - began, 2)
         _log.info("release loaded", tenant=tenant, release=release.release_id, seconds=seconds)

@@ -27,6 +27,7 @@ from shared.server.options import server_options
 from shared.server.parts import Background, ServiceParts
 from shared.settings.base import ServiceSettings
 from shared.telemetry.event_loop import watch_event_loop
+from shared.telemetry.exporting import exporting
 from shared.telemetry.logs import configure_logs, logger
 from shared.telemetry.metrics import metrics_endpoint
 
@@ -47,7 +48,7 @@ def run(settings: S, build: Build[S]) -> None:
     name = str(settings.model_config.get("env_prefix", "")).removeprefix("MERCATO_").rstrip("_").lower()
     configure_logs(name or "mercato", level=settings.log_level, log_format=settings.log_format)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with exporting(name), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_signal(settings, build))
     except (StartError, MercatoError) as error:
         sys.stderr.write(f"mercato-{name}: cannot start: {error}\n")
@@ -69,7 +70,7 @@ async def serve_in_process(parts: ServiceParts, settings: ServiceSettings | None
 async def serving(parts: ServiceParts, settings: ServiceSettings) -> AsyncIterator[str]:
     """A started server inside the block; drains at its end. Raises StartError when a port is taken."""
     server = grpc.aio.server(
-        interceptors=interceptors(settings, parts.extra_interceptors),
+        interceptors=interceptors(settings, parts.extra_interceptors, trusting=parts.name != "gateway"),
         options=server_options(settings.max_message_bytes),
     )
     health = HealthMonitor(parts, settings)

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on stderr, with the request id and tenant of the current request.
+"""Structured logs: one JSON object a line on stderr, with request id, tenant and trace id of the current request.
 
 Never log personal data: no user ids, queries, addresses or request bodies.
 """
@@ -14,6 +14,7 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from shared.context.request import DEFAULT_TENANT, current_request_id, current_tenant
+from shared.telemetry.tracing import current_trace_id
 
 
 def logger(name: str = "") -> FilteringBoundLogger:
@@ -70,10 +71,12 @@ class _ServiceName:
 
 
 def _add_request(wrapped: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Adds request id and tenant where there are any and the line does not name its own."""
+    """Adds request id, tenant and trace id where there are any and the line does not name its own."""
     request_id, tenant = current_request_id(), current_tenant()
     if request_id:
         event.setdefault("request_id", request_id)
+    if trace_id := current_trace_id():
+        event.setdefault("trace_id", trace_id)
     if tenant != DEFAULT_TENANT:
         event.setdefault("tenant", tenant)
     return event

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,6 +14,7 @@ from tritonclient.utils import InferenceServerException
 
 from shared.errors.base import Internal, MercatoError, Unavailable
 from shared.telemetry.metrics import histogram
+from shared.telemetry.tracing import TRACEPARENT, client_span, current_traceparent
 
 DEPENDENCY = "triton"
 _CHANNEL = [
@@ -22,10 +25,30 @@ _CHANNEL = [
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
-SECONDS = histogram("triton_seconds", "Duration of requests to Triton.", ("outcome",))
+SECONDS = histogram("triton_seconds", "Duration of requests to Triton.", ("model", "outcome"))
 
 Call = Callable[[Any, float], Awaitable[Any]]
 """A call of the client given, with the seconds that it may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a call is about, for metrics and traces: words of the code, not the hash in a model's name."""
+
+    operation: str
+    model: str = "none"
+    batch: int = 0
+    """Rows of an inference."""
+
+
+def trace_headers() -> dict[str, str]:
+    """Metadata of an inference: Triton records those that have a trace, so it gets only those that are recorded."""
+    traceparent = current_traceparent(recorded=True)
+    return {TRACEPARENT: traceparent} if traceparent else {}
+
+
+OTHER = Subject("control")
+_seconds = cache(SECONDS.labels)
 
 
 class TritonConnection:
@@ -52,19 +75,25 @@ class TritonConnection:
         """Longest time of one call."""
         return self._timeout_seconds
 
-    async def __call__(self, call: Call) -> Any:
+    async def __call__(self, call: Call, subject: Subject = OTHER) -> Any:
         """Raises Unavailable, or Internal when the request itself was wrong."""
         if self._client is None:
             raise Internal("the connection to Triton is not open: use it in 'async with'")
         start, outcome = time.perf_counter(), "error"
         try:
-            answer = await call(self._client, self._timeout_seconds)
+            with client_span(f"triton {subject.operation}", _attributes(subject)):
+                answer = await call(self._client, self._timeout_seconds)
             outcome = "ok"
         except InferenceServerException as error:
             raise _translated(error) from error
         finally:
-            SECONDS.labels(outcome).observe(time.perf_counter() - start)
+            _seconds(subject.model, outcome).observe(time.perf_counter() - start)
         return answer
+
+
+@cache
+def _attributes(subject: Subject) -> dict[str, str | int]:
+    return {"peer.service": DEPENDENCY, "triton.model": subject.model, "triton.batch_size": subject.batch}
 
 
 def _translated(error: InferenceServerException) -> MercatoError:

@@ -21,7 +21,7 @@ import tritonclient.grpc.aio as triton
 
 from shared.errors.base import Unavailable
 from shared.telemetry.logs import logger
-from shared.triton.connection import DEPENDENCY, TritonConnection
+from shared.triton.connection import DEPENDENCY, Subject, TritonConnection, trace_headers
 
 Array = npt.NDArray[Any]
 _TYPES = {"FP32": np.float32, "INT64": np.int64}
@@ -104,15 +104,14 @@ class TritonGraphs:
 
         A graph that Triton forgot is sent again; meanwhile, and longer than a run may take, nobody waits for it.
         """
-        name = graph.name
         tensors = [_tensor(one, inputs[one.name]) for one in graph.inputs]
         try:
-            return await self._infer(name, tensors, graph.outputs)
+            return await self._infer(graph, tensors)
         except Unavailable as error:
             if not _is_missing(error):
                 raise
             await self._send(graph)
-            return await self._infer(name, tensors, graph.outputs)
+            return await self._infer(graph, tensors)
 
     async def check(self) -> None:
         """Raises Unavailable when Triton does not answer."""
@@ -134,9 +133,13 @@ class TritonGraphs:
         if not task.cancelled() and (error := task.exception()):
             _log.info("model not loaded into Triton", model=name, error=str(error))
 
-    async def _infer(self, name: str, tensors: Sequence[Any], outputs: Sequence[Tensor]) -> list[Array]:
-        answer = await self._connection(lambda client, seconds: client.infer(name, tensors, client_timeout=seconds))
-        return [answer.as_numpy(one.name) for one in outputs]
+    async def _infer(self, graph: Graph, tensors: Sequence[Any]) -> list[Array]:
+        subject, name = Subject("infer", graph.role, int(tensors[0].shape()[0])), graph.name
+        answer = await self._connection(
+            lambda client, seconds: client.infer(name, tensors, client_timeout=seconds, headers=trace_headers()),
+            subject,
+        )
+        return [answer.as_numpy(one.name) for one in graph.outputs]
 
 
 def _is_missing(error: Unavailable) -> bool:

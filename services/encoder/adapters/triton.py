@@ -13,7 +13,7 @@ from services.encoder.errors import BrokenVectors, ModelMismatch
 from services.encoder.modelrepo.manifest import MODEL_NAME
 from services.encoder.ports import TextModel, TokenIds, Vectors
 from shared.errors.base import Unavailable
-from shared.triton.connection import TritonConnection
+from shared.triton.connection import Subject, TritonConnection, trace_headers
 
 ATTEMPTS = 2
 """Encoding again is harmless, and a second attempt meets another instance when one has just died."""
@@ -82,8 +82,14 @@ class TritonTextModel(TextModel):
         # Triton drops what waits longer than `timeout` (microseconds): nobody is there for the answer any more.
         answer = await self._connection(
             lambda client, seconds: client.infer(
-                MODEL_NAME, inputs, priority=priority, timeout=int(seconds * 1e6), client_timeout=seconds
-            )
+                MODEL_NAME,
+                inputs,
+                priority=priority,
+                timeout=int(seconds * 1e6),
+                client_timeout=seconds,
+                headers=trace_headers(),
+            ),
+            Subject("infer", MODEL_NAME, len(ids_BT)),
         )
         vectors: Vectors = answer.as_numpy("embedding")
         return vectors

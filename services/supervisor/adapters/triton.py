@@ -33,6 +33,8 @@ class TritonSettings:
     port: int
     metrics_port: int
     model_command: tuple[str, ...]
+    traces_url: str | None = None
+    """OTLP/HTTP; None: Triton traces nothing."""
 
 
 class TritonUnit(BaseUnit):
@@ -85,6 +87,7 @@ class TritonUnit(BaseUnit):
                 f"--grpc-port={settings.port}",
                 "--allow-http=false",
                 *metrics,
+                *_traces(settings.traces_url),
                 "--disable-auto-complete-config",
                 # Strict readiness stays false after a broken version was seen, even once it is removed.
                 "--strict-readiness=false",
@@ -114,6 +117,12 @@ class TritonUnit(BaseUnit):
     async def close(self) -> None:
         await self._probe.close()
         clear_shared_memory(self._memory_prefix)
+
+
+def _traces(url: str | None) -> tuple[str, ...]:
+    """Triton's spans of queue and model for requests that come with a trace (rate 0: for no others)."""
+    settings = ("mode=opentelemetry", "level=TIMESTAMPS", "rate=0", f"opentelemetry,url={url}")
+    return tuple(f"--trace-config={one}" for one in settings) if url else ()
 
 
 def zombies(parent: int) -> set[int]:

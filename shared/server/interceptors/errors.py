@@ -12,6 +12,7 @@ from shared.errors.base import Internal
 from shared.errors.mapping import from_exception, to_status
 from shared.server.interceptors.handler import Context, Rpc, RpcInterceptor
 from shared.telemetry.logs import logger
+from shared.telemetry.tracing import current_trace_id
 
 _log = logger("errors")
 _UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
@@ -39,4 +40,4 @@ class ErrorsInterceptor(RpcInterceptor):
         if error is None or isinstance(error, Internal):
             _log.error("internal error", method=rpc.method, request_id=request_id, exc_info=exception)
             error = error or Internal()
-        return to_status(error, request_id=request_id)
+        return to_status(error, request_id=request_id, trace_id=current_trace_id())

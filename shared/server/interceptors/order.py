@@ -13,18 +13,23 @@ from shared.server.interceptors.errors import ErrorsInterceptor
 from shared.server.interceptors.metrics import MetricsInterceptor
 from shared.server.interceptors.request_id import RequestIdInterceptor
 from shared.server.interceptors.tenant import TenantInterceptor
+from shared.server.interceptors.tracing import TracingInterceptor
 from shared.server.interceptors.validation import ValidationInterceptor
 from shared.server.limits.vegas import FixedLimit, VegasLimit
 from shared.settings.base import ServiceSettings
+from shared.telemetry.exporting import TracingSettings
 
 
 def interceptors(
-    settings: ServiceSettings, extra: Sequence[grpc.aio.ServerInterceptor] = ()
+    settings: ServiceSettings, extra: Sequence[grpc.aio.ServerInterceptor] = (), *, trusting: bool = True
 ) -> list[grpc.aio.ServerInterceptor]:
-    """The interceptors of every server."""
+    """The interceptors of every server. ``trusting``: callers are services of ours and choose what is traced."""
     access_log = [AccessLogInterceptor()] if settings.access_log else []
+    traces = TracingSettings()
+    tracing = [TracingInterceptor(trusting=trusting or traces.trust_callers)] if traces.on else []
     return [
         RequestIdInterceptor(),  # first: every line logged below carries the id
+        *tracing,  # likewise the trace; around the log, so that its last line has the trace's id
         *access_log,  # sees every call, refused ones included, with its final code and whole duration
         MetricsInterceptor(),  # likewise; inside the log, so that its cost is in the logged duration
         ErrorsInterceptor(),  # outside all that raises our errors, inside all that reads the code

@@ -18,6 +18,7 @@ from shared.context.request import remaining_seconds
 from shared.errors.base import DeadlineExceeded, Internal, MercatoError, ResourceExhausted, Unavailable
 from shared.telemetry.logs import logger
 from shared.telemetry.metrics import QUEUE_SECONDS, counter, histogram
+from shared.telemetry.tracing import client_span
 
 DEPENDENCY = "milvus"
 SECONDS = histogram("retrieval_milvus_seconds", "Duration of requests to Milvus.", ("operation",))
@@ -103,7 +104,8 @@ class MilvusConnection:
         if seconds <= 0:
             raise DeadlineExceeded(metadata={"dependency": DEPENDENCY})
         try:
-            with SECONDS.labels(operation).time():
+            attributes = {"db.system.name": DEPENDENCY, "db.operation.name": operation}
+            with SECONDS.labels(operation).time(), client_span(f"milvus {operation}", attributes):
                 async with asyncio.timeout(seconds):
                     return await call(self._client, seconds)
         except (MilvusException, grpc.RpcError, TimeoutError) as error:

@@ -25,7 +25,7 @@ class SlowTriton:
         self.loads = 0
         self.has_model = False
 
-    async def __call__(self, call: Any) -> Any:
+    async def __call__(self, call: Any, subject: object = None) -> Any:
         return await call(self, self.timeout_seconds)
 
     async def is_model_ready(self, name: str, client_timeout: float) -> bool:
@@ -36,7 +36,7 @@ class SlowTriton:
         await self.may_end.wait()
         self.has_model = True
 
-    async def infer(self, name: str, tensors: Any, client_timeout: float) -> Any:
+    async def infer(self, name: str, tensors: Any, client_timeout: float, headers: Any) -> Any:
         if not self.has_model:
             raise Unavailable("triton", metadata={"detail": f"Request for unknown model: '{name}' is not found"})
         return self
