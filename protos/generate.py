@@ -1,9 +1,9 @@
 """Generates Python from the contracts and checks them, offline.
 
-`python protos/generate.py` writes `shared/protogen`, the descriptors of the public contract among it; `--check` proves
-that what is committed is fresh; `--lint` runs `buf format` and `buf lint`; `--breaking REF` compares with the contracts
-at a git revision. The descriptors of `buf.validate` come from the protovalidate wheel, those of `google.*` from
-googleapis-common-protos and grpcio-tools, so nothing is downloaded.
+`python protos/generate.py` writes `shared/protogen`, the descriptors of the public contract among it, and
+`docs/openapi.yaml`; `--check` proves that what is committed is fresh; `--lint` runs `buf format` and `buf lint`;
+`--breaking REF` compares with the contracts at a git revision. The descriptors of `buf.validate` come from the
+protovalidate wheel, those of `google.*` from googleapis-common-protos and grpcio-tools, so nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from google.type import money_pb2
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 PROTOGEN = ROOT / "shared" / "protogen"
+OPENAPI = ROOT / "docs" / "openapi.yaml"
 VALIDATE = "buf/validate/validate.proto"
 GATEWAY = "mercato/gateway/v1"
 DESCRIPTORS = f"{GATEWAY}/descriptors.binpb"
@@ -125,18 +126,25 @@ def replace(made: Path, target: Path) -> None:
             draft.replace(old)
 
 
-def image(contracts: Path, work: Path, name: str) -> Path:
-    """Builds a buf image of all contracts below `contracts`."""
+def image(contracts: Path, work: Path, name: str, others: tuple[str, ...] = ()) -> Path:
+    """Builds a buf image of all contracts below `contracts`, and of `others`."""
     built = work / name
-    protoc(
-        ["--include_source_info", "--include_imports", "-o", str(built), *contract_files(contracts)], contracts, work
-    )
+    files = [*contract_files(contracts), *others]
+    protoc(["--include_source_info", "--include_imports", "-o", str(built), *files], contracts, work)
     return built
 
 
 def buf(*arguments: str) -> int:
     """Runs buf from this environment; returns its exit status."""
     return subprocess.run([str(Path(sys.executable).parent / "buf"), *arguments], cwd=ROOT, check=False).returncode
+
+
+def openapi(*arguments: str) -> int:
+    """Writes `docs/openapi.yaml` from the contracts with their comments, or checks it; returns the exit status."""
+    with tempfile.TemporaryDirectory() as work:
+        built = image(PROTOS, Path(work), "image.binpb", DETAILS)
+        command = [sys.executable, "-m", "protos.openapi", str(built), str(OPENAPI), *arguments]
+        return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 def lint() -> int:
@@ -162,7 +170,7 @@ def breaking(reference: str) -> int:
 
 
 def check() -> int:
-    """0 when the committed code equals what the contracts generate."""
+    """0 when the committed code and the OpenAPI document equal what the contracts generate."""
     with tempfile.TemporaryDirectory() as work:
         generate(Path(work))
         stale = _differences(filecmp.dircmp(work, PROTOGEN, ignore=["__pycache__"]))
@@ -170,7 +178,7 @@ def check() -> int:
         sys.stderr.write(f"shared/protogen is stale: {name}\n")
     if stale:
         sys.stderr.write("run `make protos` and commit the result\n")
-    return 1 if stale else 0
+    return openapi("--check") or (1 if stale else 0)
 
 
 def _differences(folders: filecmp.dircmp[str]) -> list[str]:
@@ -201,7 +209,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as work:
         generate(Path(work))
         replace(Path(work), PROTOGEN)
-    sys.stdout.write(f"generated {len(contract_files(PROTOS))} contracts into shared/protogen\n")
+    if openapi():
+        return 1
+    sys.stdout.write(
+        f"generated {len(contract_files(PROTOS))} contracts into shared/protogen, {OPENAPI.relative_to(ROOT)}\n"
+    )
     return 0
 
 

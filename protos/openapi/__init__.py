@@ -1,0 +1,1 @@
+"""The OpenAPI document of the public contract, made from its descriptors, annotations, rules and comments."""
