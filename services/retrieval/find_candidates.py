@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,7 +24,6 @@ from services.retrieval.domain.candidates import (
 )
 from services.retrieval.domain.filter import EVERYTHING, ProductFilter
 from services.retrieval.domain.index import LiveIndex
-from services.retrieval.domain.product import Vector
 from services.retrieval.domain.release import ReleaseLists, score_neighbours
 from services.retrieval.domain.shelf import Shelf
 from services.retrieval.domain.table import ProductTable
@@ -34,10 +33,12 @@ from services.retrieval.indexes import Indexes
 from services.retrieval.nearest import CHANNEL_FAILURES, CHANNEL_SECONDS, CHANNEL_SIZE, Nearest, limited
 from services.retrieval.ports import Releases
 from shared.errors.base import MercatoError, Unavailable
+from shared.features.content import closeness
 
 Rows = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 LEARNT = frozenset({Channel.BOUGHT_TOGETHER, Channel.BEHAVIOUR, Channel.TRENDING, Channel.POPULAR_IN_CATEGORY})
 """Channels that need a release; without one, POPULAR brings the newest."""
 VECTOR_CHANNELS = frozenset({Channel.SIMILAR_TO_RECENT, Channel.BEHAVIOUR})
@@ -162,13 +163,22 @@ class FindCandidates:
         rows, weights = search.content_seeds()
         if not len(rows):
             return
-        mean = weighted_mean(await self._nearest.vectors(search.index, rows), weights)
-        search.mean = mean
+        seeds = await self._nearest.vectors(search.index, rows)
+        mean = weighted_mean(seeds, weights)
         if mean is not None:
             wanted, size = search.request.wanted, search.request.channel_size
-            found = await self._nearest.find(search.index, mean, wanted, search.allowed, size, remember=True)
-            search.bring(Channel.SIMILAR_TO_RECENT, found[0])
-            search.cosines = found
+            found, _ = await self._nearest.find(search.index, mean, wanted, search.allowed, size, remember=True)
+            search.bring(Channel.SIMILAR_TO_RECENT, found)
+            await self._note_closeness(search, found, (seeds, weights))
+
+    async def _note_closeness(self, search: _Search, found: Rows, seeds: tuple[Floats, Doubles]) -> None:
+        """Of all candidates where vectors are in memory; of what the channel brought where they must be read."""
+        if search.index.table.vectors.complete:
+            search.closeness = lambda rows: closeness(search.index.table.vectors.get(rows), *seeds)
+            return
+        values = np.zeros(len(search.allowed), np.float32)
+        values[found] = closeness(await self._nearest.vectors(search.index, found), *seeds)
+        search.closeness = values.__getitem__
 
 
 class _Search:
@@ -185,9 +195,8 @@ class _Search:
         self.index = index
         self.request = request
         self.person = person
-        self.mean: Vector | None = None
-        self.cosines: Found = (np.empty(0, np.int64), np.empty(0, np.float32))
-        self.expected: Found = self.cosines
+        self.closeness: Callable[[Rows], Floats] = lambda rows: np.zeros(len(rows), np.float32)
+        self.expected: Found = (np.empty(0, np.int64), np.empty(0, np.float32))
         self.allowed = index.table.mask(request.wanted)
         self.allowed[index.table.rows(request.excluded)] = False
         self._seed_rows = index.table.places(request.seeds.product_ids)
@@ -245,7 +254,7 @@ class _Search:
             candidates=candidates,
             neighbour_scores=self._scores[rows],
             neighbour_seeds=self._strongest_seeds(rows),
-            content_scores=self._content_scores(rows),
+            content_scores=self.closeness(rows),
             behaviour_scores=behaviour_scores,
             failed=self._failed,
             release_id=self._lists.release_id if self._lists else "",
@@ -267,15 +276,6 @@ class _Search:
         if self._neighbours is None:
             return np.full(len(rows), -1, np.int32)
         return self._neighbours.strongest_seeds(self._shelf.items(rows))
-
-    def _content_scores(self, rows: Rows) -> Floats:
-        if self.mean is None:
-            return np.zeros(len(rows), np.float32)
-        if self.index.table.vectors.complete:
-            return self.index.table.vectors.scores(self.mean, rows)
-        scores = np.zeros(len(self.allowed), np.float32)
-        scores[self.cosines[0]] = self.cosines[1]
-        return scores[rows]
 
 
 def _nothing(lists: ReleaseLists | None) -> FoundCandidates:

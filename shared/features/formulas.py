@@ -237,12 +237,12 @@ def price(columns: Columns) -> Doubles:
 
 
 def content(columns: Columns) -> Doubles:
-    """Cosine to what the person liked lately; 0 when not known."""
+    """Closeness of its text to what the person liked lately (`shared.features.content`); 0 when not known."""
     return columns.candidates.content_scores
 
 
 def cold_content(columns: Columns) -> Doubles:
-    """Cosine to what the person liked lately, for products that nobody bought yet; 0 for others."""
+    """The same for products that nobody bought yet; 0 for others."""
     return np.where(columns.items < 0, np.maximum(columns.candidates.content_scores, 0.0), 0.0)
 
 

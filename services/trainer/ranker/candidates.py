@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from services.trainer.learning.pairs import DAY_S
 from services.trainer.ranker.seeds import browse_seeds, content_seeds, keep_strongest, leaf_interests, purchase_seeds
 from services.trainer.ranker.snapshot import Snapshot
 from shared.features.columns import Channel, Doubles, Longs, Mask
+from shared.features.content import closeness
 from shared.naming.category_path import parent_of
 
 Masks = npt.NDArray[np.bool_]
@@ -89,7 +91,8 @@ class CandidateFinder:
         neighbours = np.asarray((seeds @ self._neighbours).todense())
         bought = purchased.toarray() > 0.0
         allowed = ~bought & self._on_sale
-        cosines = _cosines(self._content, content_seeds(purchased, browsed))
+        liked = content_seeds(purchased, browsed)
+        cosines = _cosines(self._content, liked)
         behaviour = self._vectors.users[users] @ self._vectors.products.T if self._vectors is not None else None
         brought = {
             Channel.BUY_AGAIN: _entries(keep_strongest(seeds.multiply(bought).tocsr(), config.buy_again)),
@@ -106,13 +109,12 @@ class CandidateFinder:
         def of(scores: Floats | None) -> Doubles | None:
             return None if scores is None else scores[persons, products].astype(np.float64)
 
-        content = of(cosines)
         return Found(
             persons=persons,
             products=products,
             channel_masks=masks,
             neighbour_scores=neighbours[persons, products].astype(np.float64),
-            content_scores=np.zeros(len(persons)) if content is None else content,
+            content_scores=_closeness(self._content, liked, persons, products),
             behaviour_scores=of(behaviour),
         )
 
@@ -202,6 +204,19 @@ def _cosines(content: ItemContent, seeds: Any) -> Floats | None:
     lengths = np.linalg.norm(means, axis=1, keepdims=True)
     cosines: Floats = (means / np.maximum(lengths, 1e-12)) @ content.text_vectors.T
     return cosines
+
+
+def _closeness(content: ItemContent, seeds: Any, persons: Longs, products: Longs) -> Doubles:
+    """Of each candidate to the seeds of its person `[C]`; persons are in order. 0 without seeds or vectors."""
+    found, vectors = np.zeros(len(persons)), content.text_vectors
+    if not vectors.shape[1]:
+        return found
+    bounds = np.searchsorted(persons, np.arange(seeds.shape[0] + 1))
+    for person, (start, end) in enumerate(pairwise(bounds.tolist())):
+        own = slice(seeds.indptr[person], seeds.indptr[person + 1])
+        mine = vectors[seeds.indices[own]]
+        found[start:end] = closeness(vectors[products[start:end]], mine, seeds.data[own])
+    return found
 
 
 def _entries(matrix: Any) -> tuple[Longs, Longs]:

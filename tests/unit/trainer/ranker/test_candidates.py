@@ -15,6 +15,7 @@ from services.trainer.ranker.candidates import BehaviourVectors, CandidateConfig
 from services.trainer.ranker.seeds import browse_seeds, content_seeds, leaf_interests, purchase_seeds
 from services.trainer.ranker.snapshot import Snapshot
 from shared.features.columns import Channel
+from shared.features.content import closeness
 from tests.unit.trainer.ranker.shop import DAY, NEIGHBOURS, START, content, rows
 
 CONFIG = CandidateConfig(channel=7, buy_again=9, categories=3)
@@ -69,6 +70,11 @@ def test_channels_are_retrievals(seed: int) -> None:
                 continue
             assert brought.tolist() == sorted(wanted.tolist()), channel.name
         np.testing.assert_allclose(found.neighbour_scores[mine], scores[found.products[mine]], atol=1e-5)
+        near = closeness(
+            items.text_vectors[found.products[mine]], items.text_vectors[liked[place].indices], liked[place].data
+        )
+        np.testing.assert_allclose(found.content_scores[mine], near, atol=1e-6)
+        assert near.max() > 0.0
 
 
 def test_what_the_shop_did_not_have_yet_is_no_candidate() -> None:

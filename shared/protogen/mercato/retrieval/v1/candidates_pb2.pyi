@@ -96,7 +96,7 @@ class CandidateColumns(_message.Message):
 
     @_builtins.property
     def content_scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Cosine to the mean vector of the content seeds; 0: not known."""
+        """Closeness to the content seeds, from 0 to 1: the power mean of their cosines (exponent 8); 0: not known."""
 
     @_builtins.property
     def publish_times_s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
