@@ -11,7 +11,7 @@ from services.catalog.keep_index import IndexKeeper
 from services.catalog.ports import IndexedItem, Systems
 from services.catalog.waker import Waker
 from shared.context.request import use_deadline, use_tenant
-from shared.errors.base import MercatoError, Unavailable
+from shared.errors.base import MercatoError, ResourceExhausted, Unavailable
 from shared.telemetry.logs import logger
 from shared.telemetry.metrics import counter
 from shared.telemetry.outbox import LAG
@@ -64,21 +64,21 @@ class IndexWorker:
             for number, part in enumerate(parts):
                 try:
                     await self._try(part, claimed_at)
-                except Unavailable as error:
+                except (Unavailable, ResourceExhausted) as error:
                     left = [change for later in parts[number:] for change in later]
                     await self._put_back(left, error, AWAY_SECONDS, blamed=False)
                     break
         return len(changes)
 
     async def _try(self, changes: Sequence[Change], claimed_at: float) -> None:
-        """Raises Unavailable: then it is not the products' fault."""
+        """Raises Unavailable and ResourceExhausted: then it is not the products' fault."""
         try:
             await self._apply(changes)
             await self._systems.feed.finish(changes)
             taken, lag = time.monotonic() - claimed_at, LAG.labels("products")
             for change in changes:
                 lag.observe(change.waited_s + taken)
-        except Unavailable:
+        except (Unavailable, ResourceExhausted):
             raise
         except MercatoError as error:
             attempts = max(change.attempts for change in changes)

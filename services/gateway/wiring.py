@@ -32,6 +32,7 @@ from services.gateway.attribution import load_key
 from services.gateway.experiments import Experiments
 from services.gateway.hydration import Hydrator
 from services.gateway.ingest import WriteEvents
+from services.gateway.limits.wiring import open_limits
 from services.gateway.lists import ReleaseLists, read_lists
 from services.gateway.pipeline import Pipeline
 from services.gateway.privacy import Privacy
@@ -60,7 +61,7 @@ from shared.server.parts import ServiceParts, Servicer
 async def build(settings: GatewaySettings) -> AsyncIterator[ServiceParts]:
     """Opens channels to all services and yields what is served."""
     addresses = {name: str(getattr(settings, f"{name}_address")) for name in SERVICES}
-    async with open_access(settings) as access, open_stubs(addresses) as stubs:
+    async with open_access(settings) as access, open_limits(settings) as limits, open_stubs(addresses) as stubs:
         lists: ReleaseFollower[ReleaseLists] = ReleaseFollower(stubs.channels["trainer"], read_lists)
         releases = ReleaseChooser(stubs, lists)
         experiments = Experiments(stubs.channels["trainer"], releases.is_held)
@@ -73,8 +74,8 @@ async def build(settings: GatewaySettings) -> AsyncIterator[ServiceParts]:
             ),
             dependencies={**access.checks, **{name: channel_check(stubs.channels[name], name) for name in SERVICES}},
             critical=frozenset({"keys"}),
-            background=(lists.run, releases.run, experiments.run, privacy.run, *access.background),
-            extra_interceptors=access.interceptors,
+            background=(lists.run, releases.run, experiments.run, privacy.run, *access.background, *limits.background),
+            extra_interceptors=(*access.interceptors, *limits.interceptors),
         )
 
 

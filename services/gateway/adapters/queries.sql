@@ -72,3 +72,83 @@ WHERE e.tenant_id = %(tenant)s AND (%(before)s::bigint IS NULL OR e.event_number
     AND (%(actor)s = '' OR e.actor = %(actor)s) AND (%(action)s = '' OR e.action = %(action)s)
     AND (%(start)s::timestamptz IS NULL OR e.begin_time >= %(start)s) AND (%(end)s::timestamptz IS NULL OR e.begin_time < %(end)s)
 ORDER BY e.event_number DESC LIMIT %(limit)s
+
+-- name: make_buckets
+INSERT INTO gateway.quota_buckets (scope, tokens, refill_time)
+SELECT asked.scope, asked.burst, clock_timestamp()
+FROM unnest(%(scopes)s::text[], %(bursts)s::float8[]) AS asked (scope, burst)
+ORDER BY asked.scope
+ON CONFLICT DO NOTHING
+
+-- name: lease_tokens
+WITH asked AS (
+    SELECT *
+    FROM unnest(%(scopes)s::text[], %(rates)s::float8[], %(bursts)s::float8[], %(wanted)s::float8[], %(returned)s::float8[])
+        AS asked (scope, rate, burst, wanted, returned)
+), locked AS (
+    SELECT bucket.scope, bucket.tokens, bucket.refill_time
+    FROM gateway.quota_buckets AS bucket
+    WHERE bucket.scope = ANY (%(scopes)s::text[])
+    ORDER BY bucket.scope
+    FOR UPDATE
+), refilled AS (
+    SELECT
+        asked.scope, asked.wanted,
+        least(
+            asked.burst,
+            locked.tokens + asked.returned + asked.rate * extract(epoch FROM clock_timestamp() - locked.refill_time)
+        ) AS tokens
+    FROM locked JOIN asked USING (scope)
+), given AS (
+    SELECT scope, tokens, least(wanted, greatest(tokens, 0)) AS given FROM refilled
+)
+UPDATE gateway.quota_buckets AS bucket
+SET tokens = given.tokens - given.given, refill_time = clock_timestamp()
+FROM given
+WHERE bucket.scope = given.scope
+RETURNING bucket.scope, given.given
+
+-- name: forget_buckets
+DELETE FROM gateway.quota_buckets WHERE refill_time < clock_timestamp() - make_interval(secs => %(seconds)s)
+
+-- name: all_quotas
+SELECT tenant_id, actor, per_second, burst, at_once FROM gateway.quotas
+
+-- name: put_quota
+INSERT INTO gateway.quotas (tenant_id, actor, per_second, burst, at_once)
+VALUES (%(tenant)s, %(actor)s, %(per_second)s, %(burst)s, %(at_once)s)
+ON CONFLICT (tenant_id, actor) DO UPDATE
+SET per_second = excluded.per_second, burst = excluded.burst, at_once = excluded.at_once
+
+-- name: remove_quota
+DELETE FROM gateway.quotas WHERE tenant_id = %(tenant)s AND actor = %(actor)s
+
+-- name: claim_answer
+INSERT INTO gateway.kept_answers AS kept (tenant_id, actor, method, idempotency_key, request_sha256, claim, claim_end)
+VALUES (
+    %(tenant)s, %(actor)s, %(method)s, %(key)s, %(sha256)s, %(claim)s, now() + make_interval(secs => %(seconds)s)
+)
+ON CONFLICT (tenant_id, actor, method, idempotency_key) DO UPDATE
+SET request_sha256 = excluded.request_sha256, claim = excluded.claim, claim_end = excluded.claim_end,
+    answer = NULL, create_time = now()
+WHERE (kept.answer IS NULL AND kept.claim_end < now() AND kept.request_sha256 = excluded.request_sha256)
+    OR kept.create_time < now() - make_interval(secs => %(keep_seconds)s)
+RETURNING claim
+
+-- name: kept_answer
+SELECT request_sha256, answer
+FROM gateway.kept_answers
+WHERE tenant_id = %(tenant)s AND actor = %(actor)s AND method = %(method)s AND idempotency_key = %(key)s
+
+-- name: keep_answer
+UPDATE gateway.kept_answers SET answer = %(answer)s
+WHERE tenant_id = %(tenant)s AND actor = %(actor)s AND method = %(method)s AND idempotency_key = %(key)s
+    AND claim = %(claim)s
+
+-- name: release_answer
+DELETE FROM gateway.kept_answers
+WHERE tenant_id = %(tenant)s AND actor = %(actor)s AND method = %(method)s AND idempotency_key = %(key)s
+    AND claim = %(claim)s AND answer IS NULL
+
+-- name: forget_answers
+DELETE FROM gateway.kept_answers WHERE create_time < now() - make_interval(secs => %(keep_seconds)s)

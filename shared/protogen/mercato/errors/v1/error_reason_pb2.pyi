@@ -92,6 +92,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """No erasure has this id. Example: NOT_FOUND, metadata `{"erasure_id": "5f0c…"}`."""
     ERROR_REASON_EXPERIMENT_NOT_FOUND: _ErrorReason.ValueType  # 29
     """No experiment has this id. Example: NOT_FOUND, metadata `{"experiment_id": "denser-home"}`."""
+    ERROR_REASON_INVALID_IDEMPOTENCY_KEY: _ErrorReason.ValueType  # 30
+    """The metadata key `idempotency-key` is malformed, or the method keeps no answers.
+    Example: INVALID_ARGUMENT, metadata `{"field": "idempotency-key"}`.
+    """
+    ERROR_REASON_IDEMPOTENCY_KEY_REUSED: _ErrorReason.ValueType  # 31
+    """The idempotency key was used for another request within a day. Example: INVALID_ARGUMENT, metadata `{"idempotency_key": "order-17"}`."""
+    ERROR_REASON_IDEMPOTENCY_KEY_IN_USE: _ErrorReason.ValueType  # 32
+    """The first request with this idempotency key is still being worked on. Example: ABORTED with `google.rpc.RetryInfo`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Says why a call failed, for programs. The value's name without the prefix `ERROR_REASON_` stands in
@@ -168,4 +176,12 @@ ERROR_REASON_ERASURE_NOT_FOUND: ErrorReason.ValueType  # 28
 """No erasure has this id. Example: NOT_FOUND, metadata `{"erasure_id": "5f0c…"}`."""
 ERROR_REASON_EXPERIMENT_NOT_FOUND: ErrorReason.ValueType  # 29
 """No experiment has this id. Example: NOT_FOUND, metadata `{"experiment_id": "denser-home"}`."""
+ERROR_REASON_INVALID_IDEMPOTENCY_KEY: ErrorReason.ValueType  # 30
+"""The metadata key `idempotency-key` is malformed, or the method keeps no answers.
+Example: INVALID_ARGUMENT, metadata `{"field": "idempotency-key"}`.
+"""
+ERROR_REASON_IDEMPOTENCY_KEY_REUSED: ErrorReason.ValueType  # 31
+"""The idempotency key was used for another request within a day. Example: INVALID_ARGUMENT, metadata `{"idempotency_key": "order-17"}`."""
+ERROR_REASON_IDEMPOTENCY_KEY_IN_USE: ErrorReason.ValueType  # 32
+"""The first request with this idempotency key is still being worked on. Example: ABORTED with `google.rpc.RetryInfo`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
