@@ -70,7 +70,7 @@ async def serve_in_process(parts: ServiceParts, settings: ServiceSettings | None
 async def serving(parts: ServiceParts, settings: ServiceSettings) -> AsyncIterator[str]:
     """A started server inside the block; drains at its end. Raises StartError when a port is taken."""
     server = grpc.aio.server(
-        interceptors=interceptors(settings, parts.extra_interceptors, trusting=parts.name != "gateway"),
+        interceptors=interceptors(settings, parts.extra_interceptors, edge=parts.name == "gateway"),
         options=server_options(settings.max_message_bytes),
     )
     health = HealthMonitor(parts, settings)

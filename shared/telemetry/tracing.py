@@ -64,6 +64,11 @@ def server_span(name: str, traceparent: str, attributes: Attributes, *, trusting
     parent = parse_traceparent(traceparent)
     if parent is not None and not trusting:
         parent = _undecided(parent)
+    if parent is not None and not parent.trace_flags.sampled:
+        passing = NonRecordingSpan(parent)  # nothing will be recorded: spares the making of a span of our own
+        attach(trace.set_span_in_context(passing, Context()))
+        yield passing
+        return
     context = trace.set_span_in_context(NonRecordingSpan(parent), Context()) if parent else Context()
     span = _tracer.start_span(name, context, SpanKind.SERVER, attributes)
     attach(trace.set_span_in_context(span))

@@ -8,6 +8,7 @@ from deploy.monitoring.source.declared import SERVING
 from shared.telemetry.metrics import PREFIX, Declared
 
 LABELS = {
+    "answered": "`first`, `second`: which of two requests",
     "arm": "`current`, `trial`: the release that answered",
     "by": "`memory`, `milvus`, `fallback`",
     "cache": "`text_vectors`, `behaviour_vectors`, `profile_features`, `product_vectors`, `item_vectors`, "
@@ -16,6 +17,7 @@ LABELS = {
     "code": "status codes of gRPC",
     "dependency": "names of services and backing systems",
     "kind": "kinds of change, of training or of failure, named in the code",
+    "limit": "`per_second`, `at_once`",
     "method": "full names of the rpcs in `protos/`",
     "model": "name of the text model in use: one series at a time",
     "operation": "operations on Milvus, or transactions, named in the code",
@@ -28,8 +30,11 @@ LABELS = {
     "queue": "`event_loop`, `postgres_connections`, `milvus_searches`, `encoder_bulk`",
     "reason": "reasons of `error_reason.proto`",
     "release": "the release in use: one series at a time",
+    "scope": "`key`, `tenant`, or where else a quota holds",
     "source": "`cache`, `model`",
     "stage": "stages in `recommendation.proto`",
+    "state": "states of an erasure",
+    "store": "stores of data, named in the code",
     "task": "background tasks, named in the code",
 }
 HEAD = """# Metrics
@@ -53,7 +58,7 @@ def metrics_page(metrics: Sequence[Declared]) -> str:
         lines.append("")
     used = {label for one in metrics for label in one.labels}
     lines += ["## Labels", "| label | values |", "|---|---|"]
-    lines += [f"| `{label}` | {LABELS[label]} |" for label in sorted(used)]
+    lines += [f"| `{label}` | {LABELS.get(label, '')} |" for label in sorted(used)]
     return "\n".join(lines) + "\n"
 
 

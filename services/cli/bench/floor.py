@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -34,46 +36,72 @@ SIZES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class SuiteOf:
+    """Of which services a suite is made."""
+
+    module: str = "services.cli.bench.empty_service"
+    method: str = METHOD
+    environment: Mapping[str, str] = field(default_factory=dict)
+    request: bytes = b""
+
+
 @asynccontextmanager
 async def empty_suite(
     pipeline: Sequence[Sequence[str]],
 ) -> AsyncIterator[Any]:
     """An empty gateway over empty services, one process each; yields the call to the gateway."""
+    async with suite_of(SuiteOf(), pipeline) as call:
+        yield lambda request: call(0)
+
+
+@asynccontextmanager
+async def suite_of(kind: SuiteOf, pipeline: Sequence[Sequence[str]]) -> AsyncIterator[Any]:
+    """A gateway over services, one process each; yields a function that sends request number n to the gateway."""
     async with AsyncExitStack() as stack:
+
+        def start(listen: str, size: int, stages: Sequence[str] = ()) -> None:
+            process = start_module(kind.module, [listen, str(size), *stages], kind.environment)
+            stack.callback(end_process, process)
+
         addresses: dict[str, str] = {}
         for name in dict.fromkeys(name for stage in pipeline for name in stage):
-            addresses[name] = _free_address()
-            stack.callback(_end, _start(addresses[name], SIZES[name], []))
-        gateway = _free_address()
-        stages = ["+".join(addresses[name] for name in stage) for stage in pipeline]
-        stack.callback(_end, _start(gateway, GATEWAY_BYTES, stages))
+            addresses[name] = free_address()
+            start(addresses[name], SIZES[name])
+        gateway = free_address()
+        start(gateway, GATEWAY_BYTES, ["+".join(addresses[name] for name in stage) for stage in pipeline])
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(gateway))
-        call: Any = channel.unary_unary(METHOD)
-        await _answering(call)
-        yield call
+        call: Any = channel.unary_unary(kind.method)
+        await _answering(lambda: call(kind.request, timeout=2))
+        yield lambda number: call(kind.request)
 
 
-def _start(listen: str, size: int, stages: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "services.cli.bench.empty_service", listen, str(size), *stages])
+def start_module(
+    module: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """A Python process with more variables in its environment."""
+    return subprocess.Popen([sys.executable, "-m", module, *arguments], env={**os.environ, **(environment or {})})
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end_process(process: subprocess.Popen[bytes]) -> None:
+    """Waits for its end."""
     process.terminate()
     process.wait()
 
 
-async def _answering(call: Any) -> None:
-    async with asyncio.timeout(20):
+async def _answering(call: Callable[[], Awaitable[object]]) -> None:
+    async with asyncio.timeout(60):
         while True:
             try:
-                await call(b"", timeout=2)
+                await call()
             except grpc.aio.AioRpcError:
                 await asyncio.sleep(0.05)
             else:
                 return
 
 
-def _free_address() -> str:
+def free_address() -> str:
+    """A loopback address that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"

@@ -31,7 +31,10 @@ class ErrorsInterceptor(RpcInterceptor):
             # What generated base classes raise for a method that the servicer lacks.
             await context.abort(_UNIMPLEMENTED, "method not implemented")
         except Exception as exception:  # cancellation is no Exception and passes
-            await context.abort_with_status(self._status(rpc, exception))
+            status = self._status(rpc, exception)
+            # A status brings metadata of its own in place of what was set before: the ids of request and trace.
+            metadata = (*(context.trailing_metadata() or ()), *(status.trailing_metadata or ()))
+            await context.abort(status.code, status.details, metadata)
 
     def _status(self, rpc: Rpc, exception: Exception) -> grpc.Status:
         """The status for ``exception``; writes a traceback for defects only."""

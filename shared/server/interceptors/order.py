@@ -21,12 +21,13 @@ from shared.telemetry.exporting import TracingSettings
 
 
 def interceptors(
-    settings: ServiceSettings, extra: Sequence[grpc.aio.ServerInterceptor] = (), *, trusting: bool = True
+    settings: ServiceSettings, extra: Sequence[grpc.aio.ServerInterceptor] = (), *, edge: bool = False
 ) -> list[grpc.aio.ServerInterceptor]:
-    """The interceptors of every server. ``trusting``: callers are services of ours and choose what is traced."""
+    """The interceptors of every server. ``edge``: callers are not services of ours."""
     access_log = [AccessLogInterceptor()] if settings.access_log else []
     traces = TracingSettings()
-    tracing = [TracingInterceptor(trusting=trusting or traces.trust_callers)] if traces.on else []
+    trusting = not edge or traces.trust_callers
+    tracing = [TracingInterceptor(edge=edge, trusting=trusting)] if traces.on else []
     return [
         RequestIdInterceptor(),  # first: every line logged below carries the id
         *tracing,  # likewise the trace; around the log, so that its last line has the trace's id

@@ -17,10 +17,11 @@ _SERVER_ERRORS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "
 
 
 class TracingInterceptor(RpcInterceptor):
-    """Makes the trace known to logs, and its id to the client in the trailing metadata."""
+    """Makes the trace known to logs; at the ``edge`` its id to the client, in the trailing metadata."""
 
-    def __init__(self, *, trusting: bool) -> None:
+    def __init__(self, *, edge: bool, trusting: bool) -> None:
         super().__init__()
+        self._edge = edge
         self._trusting = trusting
         self._attributes: dict[str, dict[str, str]] = {}
 
@@ -29,9 +30,10 @@ class TracingInterceptor(RpcInterceptor):
         error: BaseException | None = None
         traceparent = metadata_value(context, TRACEPARENT)
         with server_span(rpc.method[1:], traceparent, self._of(rpc), trusting=self._trusting) as span:
-            context.set_trailing_metadata(
-                ((REQUEST_ID_METADATA, current_request_id()), (TRACE_ID_METADATA, current_trace_id()))
-            )
+            if self._edge:
+                context.set_trailing_metadata(
+                    ((REQUEST_ID_METADATA, current_request_id()), (TRACE_ID_METADATA, current_trace_id()))
+                )
             try:
                 yield
             except BaseException as raised:
