@@ -14,6 +14,8 @@ from services.gateway.limits.quota import Quota
 from services.gateway.limits.quotas import Defaults
 from shared.context.request import is_tenant
 from shared.settings.base import ServiceSettings, address_field, data_field, postgres_dsn_field, service_config
+from shared.tls.files import CertificateFiles
+from shared.tls.server import ServerTls
 
 
 class GatewaySettings(ServiceSettings):
@@ -64,6 +66,13 @@ class GatewaySettings(ServiceSettings):
     """Scopes for each value of that claim, as JSON. Empty: the values are scopes by our names."""
     jwt_keys_fresh_seconds: float = Field(300.0, gt=0)
     """How long the issuer's keys are used before they are read again. Unknown key ids: a read every 10 s at most."""
+    public_certificate: Path | None = None
+    """Certificate chain that customers' programs see, PEM. Empty: plain text, for the loopback or behind a proxy that
+    ends TLS. Calls to the other services are secured by MERCATO_TLS_… whatever stands here."""
+    public_key: Path | None = None
+    """Its private key, PEM."""
+    public_client_ca: Path | None = None
+    """Issuers of certificates that callers must show, PEM. Empty: callers need none."""
     keys_poll_seconds: float = Field(1.0, gt=0)
     """Longest time until a change of keys made through another gateway counts in this one."""
     keys_outage_seconds: float = Field(900.0, ge=0)
@@ -106,6 +115,22 @@ class GatewaySettings(ServiceSettings):
             raise ValueError(f"jwt_scopes: {wrong} are no scopes; there are {list(NAMES)}")
         if self.jwt_default_tenant and not is_tenant(self.jwt_default_tenant):
             raise ValueError("jwt_default_tenant is not a tenant id")
+        return self
+
+    def server_tls(self) -> ServerTls | None:
+        """TLS of the public port, by files of its own."""
+        if self.public_certificate is None or self.public_key is None:
+            return None
+        files = CertificateFiles(self.public_certificate, self.public_key, self.public_client_ca)
+        return ServerTls(files, client_certificates=self.public_client_ca is not None)
+
+    @model_validator(mode="after")
+    def _certificate_is_whole(self) -> Self:
+        """Half of TLS must not end as plain text."""
+        if (self.public_certificate is None) != (self.public_key is None) or (
+            self.public_client_ca is not None and self.public_certificate is None
+        ):
+            raise ValueError("public_certificate and public_key are needed together, public_client_ca beside them")
         return self
 
     @property

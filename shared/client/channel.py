@@ -14,12 +14,14 @@ from shared.client.interceptors import CallPolicy, Replicas, client_interceptors
 from shared.client.retry import RetryBudget, RetryPolicy
 from shared.client.target import target_of
 from shared.errors.base import Unavailable
-from shared.server.options import channel_options
+from shared.server.options import Options, channel_options
 from shared.settings.connection import ConnectionSettings
+from shared.settings.tls import TlsSettings
+from shared.tls.channel import ReloadingChannel
 
 
 @asynccontextmanager
-async def open_channel(
+async def open_channel(  # noqa: PLR0913 - each has a default that fits
     address: str,
     *,
     service: str,
@@ -27,6 +29,7 @@ async def open_channel(
     idempotent: Collection[str] | None = None,
     max_message_bytes: int = 16 * 1024 * 1024,
     connection: ConnectionSettings | None = None,
+    tls: TlsSettings | None = None,
 ) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to ``service`` at ``address`` (see ``target_of``). Connects with the first call.
 
@@ -36,6 +39,9 @@ async def open_channel(
     Unary calls take at most ``default_timeout_seconds`` unless the caller says otherwise, and every call ends
     before the request that makes it. ``idempotent`` are the bare names of the unary methods that may be
     repeated when the peer was not reached; ``None`` means all unary methods, an empty set none.
+
+    With certificates in ``tls`` (default: ``MERCATO_TLS_…``) the peer must show that it is ``service``, and sees who
+    calls. Replaced certificates are taken up without losing a call. Raises CertificateError for unusable ones.
 
     Calls raise ``grpc.aio.AioRpcError``; ``shared.client.failures.remote_errors`` makes domain errors of them.
     While the peer is known to be down they raise CircuitOpen at once, which is ``Unavailable`` as well.
@@ -49,8 +55,12 @@ async def open_channel(
         default_timeout_seconds,
         RetryBudget(tokens=connection.retry_tokens, refill=connection.retry_share),
     )
-    channel = grpc.aio.insecure_channel(
-        target, options=channel_options(max_message_bytes, connection), interceptors=client_interceptors(policy)
+    channel = _channel(
+        target,
+        service,
+        channel_options(max_message_bytes, connection),
+        client_interceptors(policy),
+        tls or TlsSettings(),
     )
     if replicated:
         policy.replicas = Replicas(
@@ -61,6 +71,23 @@ async def open_channel(
         yield channel
     finally:
         await channel.close()
+
+
+def _channel(
+    target: str,
+    service: str,
+    options: Options,
+    interceptors: list[grpc.aio.ClientInterceptor],
+    tls: TlsSettings,
+) -> grpc.aio.Channel:
+    """Plain text, or mutual TLS where certificates are configured."""
+    files = tls.files()
+    if files is None:
+        return grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
+    named = [*options, ("grpc.ssl_target_name_override", tls.name_of(service))]
+    return ReloadingChannel(
+        files, lambda credentials: grpc.aio.secure_channel(target, credentials, named, interceptors=interceptors)
+    )
 
 
 def channel_check(

@@ -34,14 +34,13 @@ async def open_pool(
     min_size: int = 1,
     max_size: int = 8,
     application_name: str = "mercato",
-    start_timeout_seconds: float = 60.0,
+    start_timeout_seconds: float | None = 60.0,
     statement_timeout_seconds: float = 30.0,
-    wait_for_server: bool = True,
 ) -> AsyncIterator[AsyncConnectionPool]:
     """A pool that is ready to use.
 
-    Waits for PostgreSQL up to ``start_timeout_seconds``, then raises Unavailable("postgres"); without
-    ``wait_for_server`` it does neither, for processes that can work without PostgreSQL. Later a connection
+    Waits for PostgreSQL up to ``start_timeout_seconds``, then raises Unavailable("postgres"); ``None``
+    does neither, for processes that can work without PostgreSQL. Later a connection
     that cannot be had within three seconds (a quarter while PostgreSQL is known to be down) raises PoolTimeout,
     which clients see as UNAVAILABLE. Statements are cancelled after ``statement_timeout_seconds``; a worker that
     needs longer says ``SET LOCAL statement_timeout``. ``pool.connection()`` is a transaction, committed at the
@@ -63,7 +62,7 @@ async def open_pool(
     )
     try:
         SIZE.set(max_size)
-        if wait_for_server:
+        if start_timeout_seconds is not None:
             await _await_server(pool, dsn, start_timeout_seconds)
         await pool.open()
         yield pool

@@ -1,7 +1,7 @@
 """Runs a service: start, serve, drain, stop. The same for every process and for tests.
 
-Order of the end: NOT_SERVING, no new calls, running calls finish (at most ``drain_seconds``), background
-tasks are cancelled, the wiring closes what it opened.
+Order of the end: NOT_SERVING, a lead for balancers, no new calls, running calls finish (at most ``drain_seconds``),
+background tasks are cancelled, the wiring closes what it opened.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from typing import TypeVar
 
 import grpc
@@ -30,6 +31,8 @@ from shared.telemetry.event_loop import watch_event_loop
 from shared.telemetry.exporting import exporting
 from shared.telemetry.logs import configure_logs, logger
 from shared.telemetry.metrics import metrics_endpoint
+from shared.tls.files import CertificateError
+from shared.tls.server import ServerTls, server_credentials, watch_certificate
 
 S = TypeVar("S", bound=ServiceSettings)
 Build = Callable[[S], AbstractAsyncContextManager[ServiceParts]]
@@ -50,7 +53,7 @@ def run(settings: S, build: Build[S]) -> None:
     try:
         with exporting(name), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_signal(settings, build))
-    except (StartError, MercatoError) as error:
+    except (StartError, CertificateError, MercatoError) as error:
         sys.stderr.write(f"mercato-{name}: cannot start: {error}\n")
         sys.exit(EXIT_FAILED)
 
@@ -75,17 +78,21 @@ async def serving(parts: ServiceParts, settings: ServiceSettings) -> AsyncIterat
     )
     health = HealthMonitor(parts, settings)
     _register(server, parts, health)
-    address = _bind(server, settings.listen)
+    tls = settings.server_tls()
+    address = _bind(server, settings.listen, tls)
     await health.check()
     with _metrics(settings):
         await server.start()
         try:
-            async with running({"health": health.run, "event_loop": watch_event_loop, **_named(parts)}):
+            async with running(
+                {"health": health.run, "event_loop": watch_event_loop, **_watches(tls), **_named(parts)}
+            ):
                 try:
                     _log.info("serving", address=address, metrics_port=settings.metrics_port)
                     yield address
                 finally:
                     await health.drain()
+                    await asyncio.sleep(settings.drain_lead_seconds)
                     for end_streams in parts.on_drain:
                         end_streams()
                     await server.stop(settings.drain_seconds)
@@ -140,10 +147,14 @@ def _register(server: grpc.aio.Server, parts: ServiceParts, health: HealthMonito
     reflection.enable_server_reflection(names, server)
 
 
-def _bind(server: grpc.aio.Server, listen: str) -> str:
+def _bind(server: grpc.aio.Server, listen: str, tls: ServerTls | None) -> str:
     """Binds and returns ``host:port``."""
     try:
-        port = server.add_insecure_port(listen)
+        credentials = server_credentials(tls) if tls else None
+    except CertificateError as error:
+        raise StartError(str(error)) from error
+    try:
+        port = server.add_secure_port(listen, credentials) if credentials else server.add_insecure_port(listen)
     except RuntimeError as error:
         raise StartError(f"cannot listen on {listen}: the address is in use or not ours") from error
     if port == 0:
@@ -164,6 +175,11 @@ def _metrics(settings: ServiceSettings) -> Iterator[None]:
         yield
     finally:
         endpoint.__exit__(None, None, None)
+
+
+def _watches(tls: ServerTls | None) -> dict[str, Background]:
+    """A look at the certificate now and then."""
+    return {"certificate": partial(watch_certificate, tls.files)} if tls else {}
 
 
 def _named(parts: ServiceParts) -> dict[str, Background]:

@@ -13,6 +13,9 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.settings.tls import TlsSettings
+from shared.tls.server import ServerTls
+
 DEFAULT_PORTS = {
     "gateway": 50050,
     "catalog": 50051,
@@ -114,6 +117,13 @@ class ServiceSettings(BaseSettings):
     """Pause between two checks of the dependencies."""
     health_timeout_seconds: float = Field(1.5, gt=0)
     """A dependency that takes longer to answer its check counts as down."""
+    allowed_clients: tuple[str, ...] = ()
+    """With mutual TLS: names in certificates that may call this service, as JSON. Empty: all of the same issuer."""
+
+    def server_tls(self) -> ServerTls | None:
+        """How the server is secured: mutual TLS where MERCATO_TLS_… names certificates; None: plain text."""
+        files = TlsSettings().files()
+        return ServerTls(files, client_certificates=True) if files else None
 
     @model_validator(mode="before")
     @classmethod

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+import jwt
+
 from services.gateway.access.keys import ApiKey, KeySnapshot, NewKey
 
 
@@ -101,3 +103,10 @@ class AuditStore(Protocol):
 
     async def list(self, tenant: str, wanted: AuditFilter, before: int | None, limit: int) -> Sequence[AuditEvent]:
         """Acts with a number below ``before``, newest first."""
+
+
+class TokenKeys(Protocol):
+    """The public keys of a token issuer."""
+
+    async def find(self, key_id: str) -> jwt.PyJWK | None:
+        """The key with this id; None: the issuer publishes none. Raises Unavailable when none could ever be read."""

@@ -11,10 +11,13 @@ from services.gateway.access.authenticate import Authenticate
 from services.gateway.access.known_keys import KeyTimes, KnownKeys
 from services.gateway.access.manage_keys import ManageKeys
 from services.gateway.access.opening import OpenAccess
+from services.gateway.access.tokens import ReadToken, TokenRules
 from services.gateway.access.usage import KeyUsage
+from services.gateway.adapters.jwks import JwksKeys, JwksTimes
 from services.gateway.adapters.key_file import adopt_key_file
 from services.gateway.adapters.postgres_audit import PostgresAudit
 from services.gateway.adapters.postgres_keys import PostgresKeys
+from services.gateway.attribution import load_key
 from services.gateway.auditing import Auditor, TargetInterceptor
 from services.gateway.authentication import AuthenticationInterceptor
 from services.gateway.servicers.access import AccessUseCases
@@ -42,12 +45,12 @@ class Access:
 async def open_access(settings: GatewaySettings) -> AsyncIterator[Access]:
     """Keys and audit log in PostgreSQL; starts without it."""
     async with open_pool(
-        settings.postgres_dsn, max_size=4, application_name="mercato-gateway", wait_for_server=False
+        settings.postgres_dsn, max_size=4, application_name="mercato-gateway", start_timeout_seconds=None
     ) as pool:
         store, audit = PostgresKeys(pool), PostgresAudit(pool)
         known = KnownKeys(store, KeyTimes(settings.keys_poll_seconds, settings.keys_outage_seconds))
         usage, log = KeyUsage(store), AuditLog(audit)
-        always = settings.require_authentication or not settings.loopback_only
+        always = bool(settings.require_authentication or settings.jwt_issuer or not settings.loopback_only)
 
         async def prepare() -> None:
             await migrate(pool, "services.gateway.migrations")
@@ -55,10 +58,28 @@ async def open_access(settings: GatewaySettings) -> AsyncIterator[Access]:
 
         opening = OpenAccess(prepare, known)
         await opening.within(START_SECONDS)
-        authenticate = Authenticate(known, usage, None, always=always)
+        authenticate = Authenticate(known, usage, token_reader(settings), always=always)
         yield Access(
             use_cases=AccessUseCases(ManageKeys(store, known), audit),
             interceptors=(AuthenticationInterceptor(authenticate, Auditor(log)), TargetInterceptor()),
             background=(opening.run, usage.run, log.run),
             checks={"keys": known.check, "postgres": pool_check(pool)},
         )
+
+
+def token_reader(settings: GatewaySettings) -> ReadToken | None:
+    """Verifies tokens of the configured issuer; None without one."""
+    if not settings.jwt_issuer:
+        return None
+    rules = TokenRules(
+        issuer=settings.jwt_issuer,
+        audiences=settings.jwt_audiences,
+        algorithms=settings.jwt_algorithms,
+        skew_seconds=settings.jwt_skew_seconds,
+        tenant_claim=settings.jwt_tenant_claim,
+        default_tenant=settings.jwt_default_tenant,
+        scope_claim=settings.jwt_scope_claim,
+        scopes=settings.jwt_scopes,
+    )
+    keys = JwksKeys(settings.jwt_keys_url, JwksTimes(fresh_seconds=settings.jwt_keys_fresh_seconds))
+    return ReadToken(rules, keys, load_key(settings.token_key, settings.data))

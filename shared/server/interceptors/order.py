@@ -11,6 +11,7 @@ from shared.server.interceptors.admission import AdmissionInterceptor
 from shared.server.interceptors.deadline import DeadlineInterceptor
 from shared.server.interceptors.errors import ErrorsInterceptor
 from shared.server.interceptors.metrics import MetricsInterceptor
+from shared.server.interceptors.peer import PeerInterceptor
 from shared.server.interceptors.request_id import RequestIdInterceptor
 from shared.server.interceptors.tenant import TenantInterceptor
 from shared.server.interceptors.tracing import TracingInterceptor
@@ -28,6 +29,7 @@ def interceptors(
     traces = TracingSettings()
     trusting = not edge or traces.trust_callers
     tracing = [TracingInterceptor(edge=edge, trusting=trusting)] if traces.on else []
+    peer = [PeerInterceptor(settings.allowed_clients)] if settings.allowed_clients else []
     return [
         RequestIdInterceptor(),  # first: every line logged below carries the id
         *tracing,  # likewise the trace; around the log, so that its last line has the trace's id
@@ -36,6 +38,7 @@ def interceptors(
         ErrorsInterceptor(),  # outside all that raises our errors, inside all that reads the code
         _admission(settings),  # before anything is spent on a call too many
         DeadlineInterceptor(settings.default_deadline_seconds),  # bounds all that follows
+        *peer,  # a tenant is believed only of those who may call at all
         TenantInterceptor(),  # authentication and quotas are per tenant
         *extra,  # who may call: before the request's content is looked at
         ValidationInterceptor(settings.max_message_bytes),  # last: the handler sees valid messages only

@@ -1,0 +1,1 @@
+"""TLS between processes, with certificates that are exchanged while they run."""
