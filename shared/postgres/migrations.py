@@ -3,10 +3,14 @@
 Files ``NNNN_name.sql`` lie in a package (``services.catalog.migrations``); the schema is named like the
 service. Each file runs in a transaction of its own, together with the row that records it in
 ``<schema>.schema_migrations``. An applied file must not change any more: its checksum is compared.
+
+The version before goes on serving meanwhile: a file waits only a moment for a lock, since everybody who comes later
+waits behind it, and is tried again. What its statements may be is checked by ``tests/unit/architecture``.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from dataclasses import dataclass
@@ -15,6 +19,7 @@ from itertools import pairwise
 from typing import Any
 
 from psycopg import AsyncConnection, sql
+from psycopg.errors import LockNotAvailable
 from psycopg_pool import AsyncConnectionPool
 
 from shared.errors.base import FailedPrecondition
@@ -22,6 +27,10 @@ from shared.telemetry.logs import logger
 
 _log = logger("migrations")
 _FILE_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+LOCK_SECONDS = 2.0
+"""A file waits so long for a lock: as long as calls may stand still behind it."""
+LOCK_ATTEMPTS = 60
+_LOCK_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +102,30 @@ async def _apply_missing(connection: AsyncConnection[Any], schema: str, migratio
     applied = []
     for migration in migrations:
         if migration.number not in recorded:
-            await _apply(connection, table, migration)
+            await _apply_in_time(connection, table, migration)
             applied.append(migration.name)
             _log.info("migration applied", schema=schema, migration=migration.name)
     return applied
 
 
+async def _apply_in_time(connection: AsyncConnection[Any], table: sql.Identifier, migration: Migration) -> None:
+    """Applies one file, again where a running transaction held what it needs. Raises FailedPrecondition."""
+    for attempt in range(1, LOCK_ATTEMPTS + 1):
+        try:
+            return await _apply(connection, table, migration)
+        except LockNotAvailable:
+            _log.warning("migration waits for a lock", migration=migration.name, attempt=attempt)
+        await asyncio.sleep(_LOCK_PAUSE_SECONDS)
+    raise FailedPrecondition(
+        f"migration {migration.name!r} got no lock in {LOCK_ATTEMPTS} attempts: pg_stat_activity shows the transaction"
+        " that holds it"
+    )
+
+
 async def _apply(connection: AsyncConnection[Any], table: sql.Identifier, migration: Migration) -> None:
     """Runs one file and records it, or neither."""
     async with connection.transaction():
+        await connection.execute(f"SET LOCAL lock_timeout = {int(LOCK_SECONDS * 1000)}")
         await connection.execute(migration.text)
         await connection.execute(
             sql.SQL("INSERT INTO {} (number, name, checksum) VALUES (%s, %s, %s)").format(table),

@@ -10,6 +10,7 @@ import pytest
 from psycopg_pool import AsyncConnectionPool
 
 from shared.errors.base import FailedPrecondition
+from shared.postgres import migrations
 from shared.postgres.migrations import load_migrations, migrate
 from shared.postgres.pool import open_pool
 
@@ -106,3 +107,36 @@ def test_bad_names_are_refused(write: Write) -> None:
         load_migrations(write(products=FIRST))
     with pytest.raises(FailedPrecondition, match="same number"):
         load_migrations(write(m0001_a=FIRST, m0001_b=SECOND))
+
+
+async def test_a_migration_that_must_wait_holds_up_nobody(
+    postgres_database: str, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(migrations, "_LOCK_PAUSE_SECONDS", 0.05)
+    async with open_pool(postgres_database) as pool:
+        await migrate(pool, write(m0001_products=FIRST))
+        package = write(m0001_products=FIRST, m0002_title=SECOND)
+        async with pool.connection() as report:
+            await report.execute("SELECT count(*) FROM shop.products")  # holds its lock until the end of the block
+            migrating = asyncio.create_task(migrate(pool, package))
+            for _ in range(5):
+                async with asyncio.timeout(5), pool.connection() as caller:
+                    await caller.execute("UPDATE shop.products SET id = id")
+            assert not migrating.done()
+        assert await migrating == ["0002_title.sql"]
+
+
+async def test_a_migration_that_never_gets_its_lock_says_so(
+    postgres_database: str, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(migrations, "LOCK_ATTEMPTS", 2)
+    monkeypatch.setattr(migrations, "_LOCK_PAUSE_SECONDS", 0.0)
+    async with open_pool(postgres_database) as pool:
+        await migrate(pool, write(m0001_products=FIRST))
+        package = write(m0001_products=FIRST, m0002_title=SECOND)
+        async with pool.connection() as report:
+            await report.execute("SELECT count(*) FROM shop.products")
+            with pytest.raises(FailedPrecondition, match="'0002_title.sql' got no lock in 2 attempts"):
+                await migrate(pool, package)
