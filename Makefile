@@ -39,6 +39,8 @@ monitoring: $(STAMP) ## Generate docs/metrics.md, dashboards and rules
 	$(BIN)/python deploy/monitoring/generate.py
 bench: $(STAMP) ## Measure latency and throughput beside the floor of the same machine
 	$(BIN)/mercato bench
+bench-load: $(STAMP) ## Measure goodput under load and overload, lost events and growth of memory, in minutes
+	$(BIN)/mercato bench-load
 evaluate: $(STAMP) ## Measure the quality of recommendations beside simple baselines
 	$(BIN)/mercato evaluate
 clean: ## Remove caches and the environment, not the data
@@ -53,4 +55,4 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[embedded,models,learning,demo,dev]'
 	touch $(STAMP)
 
-.PHONY: run install test chart-test lint format protos monitoring bench evaluate clean help
+.PHONY: run install test chart-test lint format protos monitoring bench bench-load evaluate clean help

@@ -27,6 +27,7 @@ COMMANDS = (
     "audit",
     "privacy",
     "bench",
+    "bench_load",
     "evaluate",
 )
 """Modules of ``services.cli.commands`` in the order of the help; each has ``register(app)``."""

@@ -113,6 +113,8 @@ class ServiceSettings(BaseSettings):
     """How long an urgent call waits for a place at most; ten times as long for imports and reports."""
     default_deadline_seconds: float = Field(10.0, gt=0)
     """Deadline of a unary call whose client set none."""
+    stream_idle_seconds: float = Field(120.0, gt=0)
+    """A stream whose client sends nothing that is waited for, or takes nothing that waits for it, ends after this."""
     health_interval_seconds: float = Field(2.0, gt=0)
     """Pause between two checks of the dependencies."""
     health_timeout_seconds: float = Field(1.5, gt=0)

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,26 +18,13 @@ from rich.table import Table
 from services.cli.bench.floor import PIPELINES, empty_suite
 from services.cli.bench.load import Measured, run_load
 from services.cli.bench.milvus import bare_search_ms, milvus_seconds
+from services.cli.bench.place import Place, find_place
 from services.cli.bench.workloads import clean_up, gather_material, workloads
-from services.cli.client import Gateway, connect
-from services.cli.commands.up import prepare
 from services.cli.output import console
 from services.cli.settings import CliSettings, check_output, data_folder, settings_of
-from services.supervisor.adapters.data_folder import lock_holder, read_environment
-from services.supervisor.settings import SupervisorSettings
-from services.supervisor.suite import Suite
 
 IN_FLIGHT = (1, 16)
 ALIAS = "products_default"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What is measured: the gateway, and on one machine the systems behind it."""
-
-    gateway: Gateway
-    milvus_uri: str
-    retrieval_metrics: int
 
 
 def register(app: typer.Typer) -> None:
@@ -65,7 +52,7 @@ def bench(
 
 async def _bench(options: CliSettings, data: Path, seconds: float, out: Console) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
-        place = await _place(stack, options, data, out)
+        place = await find_place(stack, options, data, out)
         try:
             measured = await _measure(place, seconds, out)
             bare = await asyncio.to_thread(bare_search_ms, place.milvus_uri, ALIAS)
@@ -73,22 +60,6 @@ async def _bench(options: CliSettings, data: Path, seconds: float, out: Console)
             await clean_up(place.gateway)
     machine = {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()}
     return {**machine, "seconds": seconds, "bare_milvus_search_ms": {"p50": bare[0], "p99": bare[1]}, "rpcs": measured}
-
-
-async def _place(stack: AsyncExitStack, options: CliSettings, data: Path, out: Console) -> Place:
-    """The suite that runs on the data folder, else one that is started for the time of the measurement."""
-    if lock_holder(data) is None:
-        out.print("starting the suite ...")
-        suite = await stack.enter_async_context(Suite(SupervisorSettings(data=data)))
-        await suite.wait_ready()
-        gateway = await stack.enter_async_context(connect(CliSettings(address=suite.addresses["gateway"])))
-        await prepare(gateway, out, data, 1.0)
-    else:
-        # A suite that runs is measured with what it holds: it may be somebody's shop.
-        gateway = await stack.enter_async_context(connect(options))
-    environment = read_environment(data)
-    metrics = int(environment.get("MERCATO_RETRIEVAL_METRICS_PORT", 0))
-    return Place(gateway, environment["MERCATO_MILVUS_URI"], metrics)
 
 
 async def _measure(place: Place, seconds: float, out: Console) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def interceptors(
         MetricsInterceptor(),  # likewise; inside the log, so that its cost is in the logged duration
         ErrorsInterceptor(),  # outside all that raises our errors, inside all that reads the code
         _admission(settings),  # before anything is spent on a call too many
-        DeadlineInterceptor(settings.default_deadline_seconds),  # bounds all that follows
+        DeadlineInterceptor(settings.default_deadline_seconds, settings.stream_idle_seconds),  # bounds all that follows
         *peer,  # a tenant is believed only of those who may call at all
         TenantInterceptor(),  # authentication and quotas are per tenant
         *extra,  # who may call: before the request's content is looked at
