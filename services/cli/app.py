@@ -22,6 +22,7 @@ COMMANDS = (
     "doctor",
     "train",
     "release",
+    "experiment",
     "index",
     "key",
     "audit",
@@ -48,13 +49,17 @@ def options(
     address: Annotated[str, typer.Option(envvar="MERCATO_ADDRESS", help="The gateway, host:port.")] = DEFAULT_ADDRESS,
     api_key: Annotated[str, typer.Option(envvar="MERCATO_API_KEY", help="An API key, where keys are on.")] = "",
     tenant: Annotated[str, typer.Option(envvar="MERCATO_TENANT", help="The tenant; empty: the default one.")] = "",
+    ca: Annotated[
+        str,
+        typer.Option(envvar="MERCATO_CA", help="TLS: file with the gateway's issuers, or `system`; empty: plain text."),
+    ] = "",
     json: Annotated[bool, typer.Option("--json", help="Answers as the contract's JSON.")] = False,
 ) -> None:
     """Search, recommendation and customer service for shops. Global options may stand anywhere."""
     for name, value in (("--address", address), ("--api-key", api_key), ("--tenant", tenant)):
         if not value.isascii() or not value.isprintable():
             raise typer.BadParameter(f"{name} must hold printable ASCII characters only")
-    context.obj = CliSettings(address=address, api_key=api_key, tenant=tenant, json=json)
+    context.obj = CliSettings(address=address, api_key=api_key, tenant=tenant, ca=ca, json=json)
 
 
 def _register_all() -> None:

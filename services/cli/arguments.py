@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from services.cli.settings import DEFAULT_ADDRESS
 
 FLAGS = frozenset({"--json"})
-VALUED = frozenset({"--address", "--api-key", "--tenant"})
+VALUED = frozenset({"--address", "--api-key", "--tenant", "--ca"})
 
 
 def hoist(arguments: Sequence[str]) -> list[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
 from mercato.gateway.v1 import (
+    experiment_service_pb2_grpc,
     operations_service_pb2_grpc,
     privacy_service_pb2_grpc,
     product_service_pb2_grpc,
@@ -26,6 +28,7 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 CALL_SECONDS = 30.0
+SYSTEM = "system"
 
 
 class Gateway:
@@ -42,6 +45,7 @@ class Gateway:
         self.profiles = profile_service_pb2_grpc.ProfileServiceStub(channel)
         self.privacy = privacy_service_pb2_grpc.PrivacyServiceStub(channel)
         self.operations = operations_service_pb2_grpc.OperationsServiceStub(channel)
+        self.experiments = experiment_service_pb2_grpc.ExperimentServiceStub(channel)
 
     async def call(
         self, method: grpc.aio.UnaryUnaryMultiCallable[Q, R], request: Q, seconds: float = CALL_SECONDS
@@ -67,8 +71,16 @@ class Gateway:
 async def connect(settings: CliSettings) -> AsyncIterator[Gateway]:
     """The gateway at ``settings.address``; it is reached with the first call."""
     options: list[tuple[str, Any]] = list(channel_options(MAX_MESSAGE_BYTES))
-    async with grpc.aio.insecure_channel(settings.address, options=options) as channel:
+    async with open_gateway_channel(settings, options) as channel:
         yield Gateway(channel, settings)
+
+
+def open_gateway_channel(settings: CliSettings, options: list[tuple[str, Any]]) -> grpc.aio.Channel:
+    """Plain text, or TLS where ``--ca`` names issuers. Raises OSError for a file that cannot be read."""
+    if not settings.ca:
+        return grpc.aio.insecure_channel(settings.address, options=options)
+    roots = None if settings.ca == SYSTEM else Path(settings.ca).read_bytes()
+    return grpc.aio.secure_channel(settings.address, grpc.ssl_channel_credentials(roots), options=options)
 
 
 def with_gateway(settings: CliSettings, work: Callable[[Gateway], Awaitable[R]]) -> R:

@@ -21,6 +21,8 @@ class CliSettings:
     address: str = DEFAULT_ADDRESS
     api_key: str = ""
     tenant: str = ""
+    ca: str = ""
+    """File with the issuers of the gateway's certificate, or `system` for those of this machine; empty: plain text."""
     json: bool = False
 
     @property

@@ -26,3 +26,15 @@ SERVICES: Mapping[str, tuple[Need, ...]] = {
 BACKING = ("postgres", "triton", "milvus")
 FRONT: Mapping[str, tuple[Need, ...]] = {"envoy": _after("gateway")}
 UNITS = (*BACKING, *SERVICES, *FRONT)
+
+SUPERVISOR = "supervisor"
+CALLERS: Mapping[str, tuple[str, ...]] = {
+    "catalog": ("gateway", "profile", "trainer"),
+    "profile": ("gateway", "trainer"),
+    "encoder": ("gateway", "catalog", "retrieval", "support"),
+    "retrieval": ("gateway", "catalog", "support", "trainer"),
+    "ranking": ("gateway",),
+    "support": ("gateway",),
+    "trainer": ("gateway", "encoder", "retrieval", "ranking"),
+}
+"""With TLS: which services may call each; the gateway's callers are customers."""

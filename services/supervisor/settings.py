@@ -59,6 +59,10 @@ class SupervisorSettings(BaseSettings):
     model_command: tuple[str, ...] = ("-m", "services.encoder.modelrepo", "--repository", "{repository}")
     """Arguments for Python that write the model repository before Triton starts; empty: it is there already."""
 
+    tls: bool = Field(default=False, validation_alias=_shared("TLS"))
+    """MERCATO_TLS: mutual TLS between the services and TLS at the gateway, with certificates of an authority kept in
+    ``<data>/tls``, renewed while everything runs."""
+
     system_user: str = "nobody"
     """Who runs PostgreSQL when the supervisor is root."""
 

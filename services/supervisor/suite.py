@@ -11,6 +11,7 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
+from services.supervisor.adapters.certificates import keep_renewed
 from services.supervisor.adapters.data_folder import DataFolder, read_json, write_atomically
 from services.supervisor.adapters.logs import BoundedLog
 from services.supervisor.adapters.process import LoggedProcesses
@@ -19,6 +20,7 @@ from services.supervisor.board import StatusBoard
 from services.supervisor.domain import SATISFIED, SuiteEvent, UnitState, UnitStatus
 from services.supervisor.errors import SupervisorError, UnitFailed
 from services.supervisor.order import start_levels, stop_levels
+from services.supervisor.services import SUPERVISOR
 from services.supervisor.settings import SupervisorSettings
 from services.supervisor.supervise import UnitSupervisor
 from services.supervisor.wiring import Plan, plan
@@ -47,6 +49,7 @@ class Suite:
         self._board = StatusBoard(self._folder.logs, on_event, self._save_state)
         self._plan: Plan | None = None
         self._supervisors: dict[str, UnitSupervisor] = {}
+        self._renewal: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
         self._started = time.time()
 
@@ -72,11 +75,15 @@ class Suite:
             self._supervisors[name] = UnitSupervisor(unit, self._board, LoggedProcesses(self._log(name)), backoff)
         for supervisor in self._supervisors.values():
             supervisor.start()
+        if made.authority:
+            self._renewal = asyncio.create_task(keep_renewed(made.authority, [*made.units, SUPERVISOR]))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._renewal:
+            self._renewal.cancel()
         needs = {name: unit.needs for name, unit in self._planned.units.items()}
         try:
             for level in stop_levels(needs):

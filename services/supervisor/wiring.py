@@ -1,13 +1,15 @@
 """Which units run here, on which ports, with which environment. The only place that names unit classes."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from psycopg.conninfo import conninfo_to_dict
 
+from services.supervisor.adapters.certificates import CertificateAuthority
 from services.supervisor.adapters.data_folder import DataFolder
 from services.supervisor.adapters.envoy.unit import EnvoyPlace, EnvoyUnit
-from services.supervisor.adapters.grpc_service import GrpcServiceUnit
+from services.supervisor.adapters.grpc_service import GrpcServiceUnit, Identity
 from services.supervisor.adapters.milvus import MilvusUnit
 from services.supervisor.adapters.postgres import PostgresUnit
 from services.supervisor.adapters.tcp_ports import LOOPBACK, PortBook
@@ -15,7 +17,7 @@ from services.supervisor.adapters.triton import TritonSettings, TritonUnit
 from services.supervisor.errors import SupervisorError
 from services.supervisor.http_settings import HttpSettings
 from services.supervisor.ports import Unit
-from services.supervisor.services import FRONT, SERVICES, UNITS
+from services.supervisor.services import CALLERS, FRONT, SERVICES, SUPERVISOR, UNITS
 from services.supervisor.settings import SupervisorSettings
 
 
@@ -26,6 +28,8 @@ class Plan:
     units: dict[str, Unit]
     external: dict[str, str]
     environment: dict[str, str]
+    authority: CertificateAuthority | None = None
+    """Who issues the certificates of the units; None: plain text."""
 
 
 def plan(settings: SupervisorSettings, folder: DataFolder, only: Collection[str] | None) -> Plan:
@@ -47,7 +51,10 @@ class _Planner:
         self._wanted = wanted
         self._book = PortBook(folder.run / "ports.json")
         environment = {"MERCATO_DATA": str(folder.root), "MERCATO_ENCODER_MODEL_REPOSITORY": str(settings.repository)}
-        self._plan = Plan({}, {}, environment)
+        self._authority = CertificateAuthority(folder.root / "tls") if settings.tls else None
+        if self._authority:
+            environment["MERCATO_CA"] = str(self._authority.certificate_file)
+        self._plan = Plan({}, {}, environment, self._authority)
 
     def make(self) -> Plan:
         """The whole plan; the environment is complete before a service unit copies it."""
@@ -56,7 +63,8 @@ class _Planner:
         self._add_milvus()
         addresses = {name: self._name_service(name) for name in SERVICES if name in self._wanted}
         for name, address in addresses.items():
-            self._plan.units[name] = GrpcServiceUnit(name, address, SERVICES[name], self._plan.environment)
+            identity = self._identity(name)
+            self._plan.units[name] = GrpcServiceUnit(name, address, SERVICES[name], self._plan.environment, identity)
         self._add_envoy()
         self._book.save()
         return self._plan
@@ -103,9 +111,25 @@ class _Planner:
             status=f"{LOOPBACK}:{self._port('envoy-metrics')}",
             gateway=self._plan.environment.get("MERCATO_GATEWAY_ADDRESS", self._settings.gateway_address),
             folder=self._folder.run / "envoy",
+            gateway_ca=self._authority.certificate_file if self._authority else None,
         )
+        if not is_loopback(listen):  # what comes through the proxy reaches the gateway's loopback
+            self._plan.environment["MERCATO_GATEWAY_REQUIRE_AUTHENTICATION"] = "true"
         self._embedded(EnvoyUnit(place, HttpSettings(), FRONT["envoy"], address), "MERCATO_HTTP_ADDRESS", address)
         self._plan.environment["MERCATO_HTTP_METRICS_PORT"] = place.status.rpartition(":")[2]
+
+    def _identity(self, name: str) -> Identity | None:
+        """The certificate of a service: the gateway's is also what its customers see."""
+        if self._authority is None:
+            return None
+        issued = self._authority.provide(name)
+        environment = issued.environment()
+        if name in CALLERS:
+            environment[f"MERCATO_{name.upper()}_ALLOWED_CLIENTS"] = json.dumps([*CALLERS[name], SUPERVISOR])
+        else:
+            environment["MERCATO_GATEWAY_PUBLIC_CERTIFICATE"] = str(issued.certificate)
+            environment["MERCATO_GATEWAY_PUBLIC_KEY"] = str(issued.key)
+        return Identity(self._authority, environment, self._authority.provide(SUPERVISOR))
 
     def _external(self, name: str, address: str, key: str, value: str) -> None:
         self._plan.external[name] = address
@@ -140,6 +164,12 @@ class _Planner:
     def _metrics_port(self, name: str) -> int:
         """A port for Prometheus, 0 when metrics are off."""
         return self._port(f"{name}-metrics") if self._settings.metrics else 0
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether only programs of this machine reach ``host:port``."""
+    host = listen.rpartition(":")[0].strip("[]")
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _host_and_port(dsn: str) -> str:

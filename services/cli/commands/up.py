@@ -58,7 +58,8 @@ async def _up(settings: SupervisorSettings, options: CliSettings, fraction: floa
     async with Suite(settings, on_event=_Events(out)) as suite:
         await suite.wait_ready()
         address = suite.addresses["gateway"]
-        local = CliSettings(address=address, api_key=options.api_key, tenant=options.tenant)
+        ca = suite.environment.get("MERCATO_CA", "")
+        local = CliSettings(address=address, api_key=options.api_key, tenant=options.tenant, ca=ca)
         async with connect(local) as gateway:
             try:
                 await prepare(gateway, out, settings.data, fraction)

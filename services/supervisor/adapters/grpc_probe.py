@@ -5,6 +5,7 @@ import contextlib
 
 import grpc
 
+from services.supervisor.adapters.certificates import Issued
 from services.supervisor.errors import CheckFailed
 
 # A restarted server must be found at once: the default pause between connection attempts grows to two minutes.
@@ -26,8 +27,11 @@ class GrpcProbe:
     Uses the threaded client: grpc.aio serves one event loop per process well, and a supervisor may run in a second.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, issued: Issued | None = None, name: str = "") -> None:
+        """With ``issued`` over TLS: the server's certificate must carry ``name``."""
         self._address = address
+        self._issued = issued
+        self._name = name
         self._channel: grpc.Channel | None = None
 
     async def call(self, method: str, request: bytes) -> bytes:
@@ -36,7 +40,7 @@ class GrpcProbe:
         Raises RefusedCall when the server answered with an error, CheckFailed when it could not be reached.
         """
         if self._channel is None:
-            self._channel = grpc.insecure_channel(self._address, options=OPTIONS)
+            self._channel = self._connect()
         loop = asyncio.get_running_loop()
         finished = asyncio.Event()
 
@@ -55,7 +59,18 @@ class GrpcProbe:
         if call.code() is grpc.StatusCode.OK:
             return bytes(call.result())
         unreachable = call.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+        if unreachable and self._issued:
+            await self.close()  # the certificate may have been renewed since the channel was made
         raise (CheckFailed if unreachable else RefusedCall)(f"{call.code().name}: {call.details()}")
+
+    def _connect(self) -> grpc.Channel:
+        if self._issued is None:
+            return grpc.insecure_channel(self._address, options=OPTIONS)
+        files = (self._issued.ca, self._issued.key, self._issued.certificate)
+        credentials = grpc.ssl_channel_credentials(*(path.read_bytes() for path in files))
+        return grpc.secure_channel(
+            self._address, credentials, options=(*OPTIONS, ("grpc.ssl_target_name_override", self._name))
+        )
 
     async def close(self) -> None:
         """Closes the channel; a later call opens a new one."""

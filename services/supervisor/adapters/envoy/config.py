@@ -48,10 +48,12 @@ def descriptors() -> Path:
     return Path(str(resources.files(PACKAGE) / "descriptors.binpb"))
 
 
-def render(settings: HttpSettings, *, listen: str, status: str, gateways: Iterable[str]) -> str:
+def render(
+    settings: HttpSettings, *, listen: str, status: str, gateways: Iterable[str], gateway_ca: Path | None = None
+) -> str:
     """The configuration as YAML: serve at ``listen``, tell of itself at ``status``, pass on to ``gateways``.
 
-    All are ``host:port``.
+    All are ``host:port``. With ``gateway_ca`` over TLS, to a certificate of these issuers for the name `gateway`.
     """
     services = _services()
     host, port = _split(listen)
@@ -79,7 +81,7 @@ def render(settings: HttpSettings, *, listen: str, status: str, gateways: Iterab
         "HEADER_FILTER": _header_filter(),
         "GATEWAY": _endpoints("gateway", gateways),
         "DOWNSTREAM_TLS": _downstream_tls(settings),
-        "UPSTREAM_TLS": None,
+        "UPSTREAM_TLS": _upstream_tls(gateway_ca),
     }
     filled = {name: json.dumps(value) for name, value in values.items()}
     return Template((HERE / "envoy.yaml").read_text()).substitute(filled)
@@ -162,3 +164,24 @@ def _downstream_tls(settings: HttpSettings) -> dict[str, Any] | None:
 def _split(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _upstream_tls(ca: Path | None) -> dict[str, Any] | None:
+    if ca is None:
+        return None
+    name = {"san_type": "DNS", "matcher": {"exact": "gateway"}}
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": f"{TLS}.UpstreamTlsContext",
+            "sni": "gateway",
+            "common_tls_context": {
+                "alpn_protocols": ["h2"],
+                "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+                "validation_context": {
+                    "trusted_ca": {"filename": str(ca.absolute())},
+                    "match_typed_subject_alt_names": [name],
+                },
+            },
+        },
+    }

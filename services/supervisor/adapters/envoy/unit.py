@@ -31,6 +31,8 @@ class EnvoyPlace:
     status: str
     gateway: str
     folder: Path
+    gateway_ca: Path | None = None
+    """Issuers of the gateway's certificate; None: it is reached in plain text."""
 
 
 class EnvoyUnit(BaseUnit):
@@ -45,7 +47,13 @@ class EnvoyUnit(BaseUnit):
     async def prepare(self, run: CommandRunner, on_line: Callable[[str], None]) -> None:
         place = self._place
         place.folder.mkdir(parents=True, exist_ok=True)
-        written = render(self._settings, listen=place.listen, status=place.status, gateways=[place.gateway])
+        written = render(
+            self._settings,
+            listen=place.listen,
+            status=place.status,
+            gateways=[place.gateway],
+            gateway_ca=place.gateway_ca,
+        )
         write_atomically(place.folder / "envoy.yaml", written, mode=0o600)
         (place.folder / "admin.sock").unlink(missing_ok=True)
 
