@@ -1,7 +1,7 @@
 """The realistic mix: what a shop's pages ask for while people look round, search, buy and ask.
 
 Shares are those of page views of a mid-sized shop: mostly browsing, one search in ten, few questions. Objectives are
-the 99th percentiles that accepted requests must keep on the small machine that the figures are from.
+those of `deploy/monitoring/objectives.yaml` for Recommend and Search: 99 in 100 accepted requests must be as fast.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Part:
 
 
 PARTS: Mapping[str, Part] = {
-    "GetProduct": Part(0.30, 300),
-    "SimilarProducts": Part(0.20, 400),
-    "Recommend": Part(0.20, 600),
-    "WriteUserEvents": Part(0.18, 400),
-    "Search": Part(0.10, 1500),
-    "Ask": Part(0.02, 1500),
+    "GetProduct": Part(0.30, 250),
+    "SimilarProducts": Part(0.20, 250),
+    "Recommend": Part(0.20, 250),
+    "WriteUserEvents": Part(0.18, 250),
+    "Search": Part(0.10, 500),
+    "Ask": Part(0.02, 1000),
 }
 
 
