@@ -10,13 +10,11 @@ import asyncio
 import json
 import sys
 
-from services.gateway.adapters.postgres_limits import PostgresOverrides
 from services.gateway.limits.quota import Override
+from services.gateway.limits.wiring import open_overrides
 from services.gateway.settings import GatewaySettings
 from shared.context.request import is_tenant
 from shared.errors.base import MercatoError
-from shared.postgres.migrations import migrate
-from shared.postgres.pool import open_pool
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,12 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 async def _run(options: argparse.Namespace) -> object:
-    settings = GatewaySettings()
     if options.command != "list" and not is_tenant(options.tenant):
         raise ValueError(f"not a tenant id: {options.tenant!r}")
-    async with open_pool(settings.postgres_dsn, application_name="mercato-quota", start_timeout_seconds=5) as pool:
-        await migrate(pool, "services.gateway.migrations")
-        store = PostgresOverrides(pool)
+    async with open_overrides(GatewaySettings()) as store:
         if options.command == "list":
             found = await store.all()
             return [

@@ -10,10 +10,12 @@ from services.gateway.adapters.postgres_answers import PostgresAnswers
 from services.gateway.adapters.postgres_limits import PostgresBuckets, PostgresOverrides
 from services.gateway.limits.charging import QuotaInterceptor
 from services.gateway.limits.leases import Leases
+from services.gateway.limits.ports import OverrideStore
 from services.gateway.limits.quota import Prices
 from services.gateway.limits.quotas import Quotas
 from services.gateway.limits.repeated_writes import RepeatedWritesInterceptor
 from services.gateway.settings import GatewaySettings
+from shared.postgres.migrations import migrate
 from shared.postgres.pool import open_pool
 from shared.server.interceptors.handler import RpcInterceptor
 from shared.server.parts import Background
@@ -41,3 +43,11 @@ async def open_limits(settings: GatewaySettings) -> AsyncIterator[Limits]:
             interceptors=(QuotaInterceptor(quotas, prices), writes),
             background=(leases.run, quotas.follow, writes.forget),
         )
+
+
+@asynccontextmanager
+async def open_overrides(settings: GatewaySettings) -> AsyncIterator[OverrideStore]:
+    """The stored quotas, for a command; makes the tables where no gateway did. Raises Unavailable."""
+    async with open_pool(settings.postgres_dsn, application_name="mercato-quota", start_timeout_seconds=5) as pool:
+        await migrate(pool, "services.gateway.migrations")
+        yield PostgresOverrides(pool)
