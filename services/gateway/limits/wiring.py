@@ -33,7 +33,7 @@ class Limits:
 async def open_limits(settings: GatewaySettings) -> AsyncIterator[Limits]:
     """Limits on connections of their own, so that no quota waits for a key or the audit log; starts without them."""
     async with open_pool(
-        settings.postgres_dsn, max_size=4, application_name="mercato-gateway-limits", wait_for_server=False
+        settings.postgres_dsn, max_size=4, application_name="mercato-gateway-limits", start_timeout_seconds=None
     ) as pool:
         leases = Leases(PostgresBuckets(pool))
         quotas = Quotas(leases, PostgresOverrides(pool), settings.quota_defaults, settings.quota_poll_seconds)
