@@ -12,10 +12,12 @@ _BULK = frozenset({
     "BeginIndex", "ActivateIndex",
 })  # fmt: skip
 _BACKGROUND_PREFIXES = ("Export", "Train", "Read", "Rebuild", "Watch")
+_BACKGROUND_SUFFIXES = ("Report",)
 _STANDARD_PREFIXES = (
     "Update", "Delete", "Erase", "List", "Promote", "Rollback", "Start", "Stop", "Count", "Create", "Rotate", "Revoke",
+    "Apply",
 )  # fmt: skip
-_STANDARD_SUFFIXES = ("State", "Status", "Release", "Rollout")
+_STANDARD_SUFFIXES = ("State", "Status", "Release", "Rollout", "Experiment", "Erasure", "Key")
 
 
 @cache
@@ -24,7 +26,7 @@ def class_of(method: str) -> Priority:
     name = method.rpartition("/")[2]
     if name in _BULK:
         return Priority.BULK
-    if name.startswith(_BACKGROUND_PREFIXES):
+    if name.startswith(_BACKGROUND_PREFIXES) or name.endswith(_BACKGROUND_SUFFIXES):
         return Priority.BACKGROUND
     if name.startswith(_STANDARD_PREFIXES) or name.endswith(_STANDARD_SUFFIXES):
         return Priority.STANDARD
