@@ -19,6 +19,8 @@ test: $(STAMP) ## Run all tests: unit, contract, integration, end to end
 	$(BIN)/python -m pytest tests
 chart-test: $(STAMP) ## Test the Helm chart: rendering, schemas, policies (fetches helm and checkov once)
 	$(BIN)/python -m pytest tests/chart
+image: $(STAMP) ## Build the images with docker or podman, and say how large they are
+	$(BIN)/python -m deploy.images.build
 lint: $(STAMP) ## Check style, types, rooms and contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -27,6 +29,7 @@ lint: $(STAMP) ## Check style, types, rooms and contracts
 	$(BIN)/python protos/generate.py --lint
 	$(BIN)/python protos/generate.py --check
 	$(BIN)/python -m deploy.helm.generate --check
+	$(BIN)/python -m deploy.images.lock --check
 	$(BIN)/python protos/generate.py --breaking $(BASE)
 	$(BIN)/python deploy/monitoring/generate.py --check
 format: $(STAMP) ## Rewrite code and contracts in the house style
@@ -55,4 +58,4 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[embedded,models,learning,demo,dev]'
 	touch $(STAMP)
 
-.PHONY: run install test chart-test lint format protos monitoring bench bench-load evaluate clean help
+.PHONY: run install test chart-test image lint format protos monitoring bench bench-load evaluate clean help
