@@ -7,18 +7,20 @@ when this process ends meanwhile. Nothing is ever said to be done before its sto
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from mercato.gateway.v1 import privacy_service_pb2, user_event_service_pb2
 from mercato.privacy.v1 import erasure_register_service_pb2 as register_pb
 from mercato.privacy.v1 import personal_data_service_pb2 as pb
+from mercato.privacy.v1 import personal_keys_service_pb2
 from mercato.privacy.v1.erasure_register_service_pb2_grpc import ErasureRegisterServiceStub
 from mercato.privacy.v1.personal_data_service_pb2_grpc import PersonalDataServiceStub
+from mercato.privacy.v1.personal_keys_service_pb2_grpc import PersonalKeysServiceStub
 from mercato.profile.v1 import profile_service_pb2
 
 from services.gateway.stubs import Stubs
 from shared.client.failures import remote_errors
-from shared.context.request import use_tenant
+from shared.context.request import current_tenant, use_tenant
 from shared.errors.base import MercatoError, NotFound
 from shared.errors.reasons import Reason
 from shared.telemetry.logs import logger
@@ -40,9 +42,14 @@ DONE = privacy_service_pb2.ERASURE_STATE_DONE
 class Privacy:
     """The use cases over the register and the stores."""
 
-    def __init__(self, stubs: Stubs, again_seconds: float = AGAIN_SECONDS) -> None:
+    def __init__(
+        self, stubs: Stubs, forget: Callable[[str, str, str], None], again_seconds: float = AGAIN_SECONDS
+    ) -> None:
+        """`forget` drops what this process remembers of a tenant's user or visitor."""
+        self._forget = forget
         self._profile = stubs.profile
         self._register = ErasureRegisterServiceStub(stubs.channels["profile"])
+        self._keys = PersonalKeysServiceStub(stubs.channels["profile"])
         self._stores: Mapping[str, PersonalDataServiceStub] = {
             name: PersonalDataServiceStub(stubs.channels[name]) for name in STORES
         }
@@ -110,6 +117,12 @@ class Privacy:
                 answer.unreachable_stores.append(name)
         return answer
 
+    async def rotate_keys(self) -> AsyncIterator[privacy_service_pb2.RotateKeysResponse]:
+        """Passes a rotation's progress on. Raises FailedPrecondition, Unavailable."""
+        with remote_errors("profile"):
+            async for step in self._keys.RotateKeys(personal_keys_service_pb2.RotateKeysRequest()):
+                yield privacy_service_pb2.RotateKeysResponse(step=step.step, done=step.done, total=step.total)
+
     async def run(self) -> None:
         """Goes on with erasures that are not done, whoever began them, until cancelled."""
         while True:
@@ -133,6 +146,8 @@ class Privacy:
         """Asks every store that is not done. Raises Unavailable when the register does not take down what they said."""
         names = [one.store for one in pending.erasure.stores if one.state != DONE]
         records = await asyncio.gather(*(self._erase_in(name, pending) for name in names))
+        for visitor_id in ("", *pending.person.visitor_ids):
+            self._forget(current_tenant(), pending.person.user_id, visitor_id)
         erasure = pending.erasure
         for record in records:  # one by one: the last one signs
             with remote_errors("profile"):

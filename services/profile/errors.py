@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.errors.base import NotFound
+from shared.errors.base import FailedPrecondition, NotFound
 from shared.errors.reasons import Reason
 
 
@@ -21,6 +21,13 @@ class ErasureNotFound(NotFound):
 
     def __init__(self, receipt_id: str) -> None:
         super().__init__("erasure", receipt_id)
+
+
+class RotationRunning(FailedPrecondition):
+    """Another process rotates the keys now."""
+
+    def __init__(self) -> None:
+        super().__init__("keys are being rotated already; wait for the end")
 
 
 class ConcurrentChange(Exception):

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -130,6 +131,34 @@ class RetentionStore(Protocol):
 
     async def remove_older(self, tenant: str, kind: str, days: int, most: int) -> int:
         """Removes at most ``most`` of them in one transaction and returns how many; 0: none is left."""
+        ...
+
+
+class SealingStore(Protocol):
+    """Everything that is sealed, of all tenants."""
+
+    async def seal_ids(self, most: int) -> int:
+        """Seals up to ``most`` ids of users and as many of visitors that stand in clear; returns how many."""
+        ...
+
+    async def seal_events(self, most: int) -> int:
+        """The same for contents of events."""
+        ...
+
+    def rotation(self) -> AbstractAsyncContextManager[bool]:
+        """Holds the lock of rotations inside the block; False: another process has it."""
+        ...
+
+    async def count_older(self) -> int:
+        """How much is sealed by older keys."""
+        ...
+
+    def reseal(self, most: int) -> AsyncIterator[int]:
+        """Seals it by the current one, batch by batch; yields the size of each."""
+        ...
+
+    async def last_erasure_s(self) -> int:
+        """When the latest erasure was done, seconds since 1970; 0: never."""
         ...
 
 

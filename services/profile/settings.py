@@ -42,6 +42,8 @@ class ProfileSettings(ServiceSettings):
     """Key of the pseudonyms in ReadEvents, the same in every process; unset: made once and kept in `<data>/keys`."""
     personal_keys: Path | None = None
     """File of the keys of personal data; unset: made once as `<data>/keys/personal.json`. See docs/privacy.md."""
+    rotate_keys_hours: float = Field(24.0, ge=0)
+    """Keys older than this are rotated by themselves once somebody was erased since; 0: by command only."""
     receipt_key: SecretStr | None = None
     """Seed of the key that signs receipts (64 hexadecimal digits); unset: made once and kept in `<data>/keys`."""
     tombstone_days: int = Field(760, ge=1)

@@ -59,6 +59,11 @@ class KeyRing:
         """Numbers of all keys."""
         return tuple(sorted(self._keys.ciphers))
 
+    @property
+    def changed_s(self) -> float:
+        """When the file changed last, seconds since 1970."""
+        return self._stamp[0] / 1e9
+
     def hash(self, tenant: str, kind: str, value: str) -> bytes:
         """A keyed hash of an id, 16 bytes: the same in every call, another one in another tenant."""
         return hmac.digest(self._keys.index, f"{tenant}\0{kind}\0{value}".encode(), hashlib.sha256)[:HASH_BYTES]

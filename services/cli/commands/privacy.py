@@ -173,6 +173,22 @@ def retention(
     with_gateway(settings, work)
 
 
+@privacy_app.command("rotate-keys")
+def rotate_keys(context: typer.Context) -> None:
+    """Rotate the keys that seal personal data; everything goes on meanwhile."""
+    settings = settings_of(context)
+
+    async def work(gateway: Gateway) -> None:
+        async for step in gateway.stream(gateway.privacy.RotateKeys, pb.RotateKeysRequest()):
+            if settings.json:
+                show_json(step, one_line=True)
+            else:
+                rows = f": {step.done:,} of {step.total:,} rows" if step.total else ""
+                console().print(f"{step.step}{rows}", markup=False)
+
+    with_gateway(settings, work)
+
+
 async def _lines(gateway: Gateway, request: ExportUserDataRequest) -> AsyncIterator[str]:
     """One line a record: `{"store", "kind", "content"}`."""
     async for part in gateway.stream(gateway.events.ExportUserData, request):

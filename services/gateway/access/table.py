@@ -45,6 +45,7 @@ TABLE: Mapping[str, Rule] = {
     "PrivacyService/GetErasure": Rule(Scope.PRIVACY),
     "PrivacyService/GetReceiptKey": Rule(Scope.PRIVACY),
     "PrivacyService/ApplyRetention": Rule(Scope.PRIVACY, audited=True),
+    "PrivacyService/RotateKeys": Rule(Scope.KEYS, audited=True),
     "ProfileService/GetUserProfile": Rule(Scope.PROFILES),
     "OperationsService/GetStatus": Rule(Scope.OPERATIONS),
     "OperationsService/Train": Rule(Scope.OPERATIONS, audited=True),

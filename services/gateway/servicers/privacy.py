@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -27,3 +28,7 @@ class PrivacyServicer(privacy_service_pb2_grpc.PrivacyServiceServicer):
 
     async def ApplyRetention(self, request: pb.ApplyRetentionRequest, context: Context) -> pb.ApplyRetentionResponse:
         return await self._privacy.apply_retention(dry_run=request.dry_run)
+
+    async def RotateKeys(self, request: pb.RotateKeysRequest, context: Context) -> AsyncIterator[pb.RotateKeysResponse]:
+        async for step in self._privacy.rotate_keys():
+            yield step

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from services.profile.adapters.identities import Change, Identities, PersonState, Resolved
 from services.profile.adapters.moments import literal
+from services.profile.adapters.person_keys import Content, DataKey, PersonKeys, sealed_content
 from services.profile.adapters.postgres import Connection
 from services.profile.adapters.rows import StoredEvent, insert_arguments
+from services.profile.adapters.sealed_ids import SealedIds
 from services.profile.adapters.tombstones import Tombstones
 from services.profile.domain.event import Event, EventType, Outcome
 from services.profile.domain.robots import UNCOUNTED, Act, RobotRules, Suspicion, broken_rule, merged, suspicions
@@ -17,25 +20,31 @@ from shared.postgres.queries import load_queries
 _SQL = load_queries("services.profile.adapters", "write.sql")
 
 
+@dataclass(frozen=True, slots=True)
+class BatchParts:
+    """What all batches share."""
+
+    rules: RobotRules
+    ids: SealedIds
+    keys: PersonKeys
+    tombstones: Tombstones
+
+
 class Batch:
     """Written once; the connection's transaction is committed by who opened it."""
 
     def __init__(
-        self,
-        connection: Connection,
-        tenant: str,
-        products: Mapping[str, int],
-        rules: RobotRules,
-        *,
-        tombstones: Tombstones,
-        exclusive: bool,
+        self, connection: Connection, tenant: str, products: Mapping[str, int], parts: BatchParts, *, exclusive: bool
     ) -> None:
         self._connection = connection
         self._tenant = tenant
         self._products = products
-        self._rules = rules
-        self._tombstones = tombstones
+        self._rules = parts.rules
+        self._tombstones = parts.tombstones
+        self._ids = parts.ids
+        self._keys = parts.keys
         self._exclusive = exclusive
+        self._hashes: dict[str, bytes] = {}
 
     async def write(self, events: Sequence[Event]) -> list[Outcome]:
         """Stores the events whose ids are new and whose people were not erased since. Raises ConcurrentChange."""
@@ -47,18 +56,21 @@ class Batch:
 
     async def _write_fresh(self, fresh: list[Event]) -> dict[str, Outcome]:
         fresh.sort(key=lambda event: event.time_us)
-        identities = Identities(self._connection, self._tenant, exclusive=self._exclusive)
+        identities = Identities(self._connection, self._tenant, self._ids, exclusive=self._exclusive)
         resolved = await identities.resolve(fresh)
         spans = await self._suspicions(fresh, resolved)
-        rows = self._rows(fresh, resolved, spans)
+        keys = await self._keys.for_people(self._connection, self._tenant, resolved.person_nos)
+        rows = self._rows(fresh, resolved, spans, keys)
         await self._store(rows, resolved)
         return {row.event.event_id: Outcome.QUARANTINED if row.rule else Outcome.STORED for row in rows}
 
     async def _fresh(self, events: Sequence[Event]) -> list[Event]:
         """Those whose ids were not stored before; records the ids."""
-        ids = sorted(event.event_id for event in events)
-        cursor = await self._connection.execute(_SQL.add_keys, {"tenant": self._tenant, "ids": ids})
-        new = {event_id for (event_id,) in await cursor.fetchall()}
+        names = self._ids.event_hashes(self._tenant, (event.event_id for event in events))
+        arguments = {"tenant": self._tenant, "hashes": list(names), "ids": list(names.values())}
+        cursor = await self._connection.execute(_SQL.add_keys, arguments)
+        new = {names[hashed]: hashed for (hashed,) in await cursor.fetchall()}
+        self._hashes |= new
         return [event for event in events if event.event_id in new]
 
     async def _suspicions(self, events: Sequence[Event], resolved: Resolved) -> dict[int, list[Suspicion]]:
@@ -130,7 +142,11 @@ class Batch:
             resolved.changes.setdefault(person_no, Change()).events -= count
 
     def _rows(
-        self, events: Sequence[Event], resolved: Resolved, spans: Mapping[int, Sequence[Suspicion]]
+        self,
+        events: Sequence[Event],
+        resolved: Resolved,
+        spans: Mapping[int, Sequence[Suspicion]],
+        keys: Mapping[int, DataKey],
     ) -> list[StoredEvent]:
         """The rows, oldest first; counts what is not quarantined."""
         rows: list[StoredEvent] = []
@@ -141,7 +157,9 @@ class Batch:
             if person_no in spans:
                 rule = broken_rule(event.event_type, event.time_us, spans[person_no], person.purchase_count > 0)
             products = [self._products[product_id] for product_id in event.product_ids]
-            rows.append(StoredEvent(event, person_no, visitor_no, products, rule))
+            key, hashed = keys[person_no], self._hashes[event.event_id]
+            content = sealed_content(key, Content.of(event))
+            rows.append(StoredEvent(event, person_no, visitor_no, products, hashed, key.key_no, content, rule))
             change = resolved.changes.setdefault(person_no, Change())
             if not rule:
                 _count(event, person, change)

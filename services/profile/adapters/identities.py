@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.profile.adapters.postgres import Connection
+from services.profile.adapters.sealed_ids import USER, VISITOR, SealedIds
 from services.profile.domain.event import Event
 from services.profile.domain.identity import Attribution, Visitor, attribute
 from services.profile.domain.robots import Suspicion
@@ -54,9 +55,10 @@ class Resolved:
 class Identities:
     """One batch of one tenant. Locks are taken in the order visitors, users, other people; each sorted."""
 
-    def __init__(self, connection: Connection, tenant: str, *, exclusive: bool) -> None:
+    def __init__(self, connection: Connection, tenant: str, ids: SealedIds, *, exclusive: bool) -> None:
         self._connection = connection
         self._tenant = tenant
+        self._ids = ids
         self._exclusive = exclusive
         self._owned: set[str] = set()
         self._made: set[int] = set()
@@ -87,41 +89,46 @@ class Identities:
         """Visitors by id; new ones with a new anonymous person."""
         query = _SQL.find_visitors_exclusive if self._exclusive else _SQL.find_visitors_shared
         found: dict[str, Visitor] = {}
-        missing = ids
+        names = missing = self._ids.hashes(self._tenant, VISITOR, ids)
         while missing:
-            cursor = await self._connection.execute(query, {"tenant": self._tenant, "ids": missing})
+            cursor = await self._connection.execute(query, {"tenant": self._tenant, "hashes": list(missing)})
             rows = await cursor.fetchall()
-            found |= {visitor_id: Visitor(number, person, join) for visitor_id, number, person, join in rows}
-            self._owned |= {row[0] for row in rows} if self._exclusive else set()
-            missing = [visitor_id for visitor_id in missing if visitor_id not in found]
+            found |= {names[hashed]: Visitor(number, person, join) for hashed, number, person, join in rows}
+            self._owned |= {names[row[0]] for row in rows} if self._exclusive else set()
+            missing = {hashed: visitor_id for hashed, visitor_id in missing.items() if visitor_id not in found}
             if missing:
-                cursor = await self._connection.execute(_SQL.add_visitors, {"tenant": self._tenant, "ids": missing})
+                cursor = await self._connection.execute(_SQL.add_visitors, self._sealed(VISITOR, missing))
                 made = await cursor.fetchall()
-                found |= {visitor_id: Visitor(number, person) for visitor_id, number, person in made}
-                self._owned |= {row[0] for row in made}
+                found |= {names[hashed]: Visitor(number, person) for hashed, number, person in made}
+                self._owned |= {names[row[0]] for row in made}
                 self._made |= {row[2] for row in made}
-                missing = [visitor_id for visitor_id in missing if visitor_id not in found]
+                missing = {hashed: visitor_id for hashed, visitor_id in missing.items() if visitor_id not in found}
         return found
 
     async def _users(self, ids: list[str]) -> dict[str, int]:
         """Numbers of users, made where new."""
         found: dict[str, int] = {}
-        missing = ids
+        names = missing = self._ids.hashes(self._tenant, USER, ids)
         while missing:
-            found |= await self._lock(_SQL.find_users, {"tenant": self._tenant, "ids": missing})
-            missing = [user_id for user_id in missing if user_id not in found]
+            numbers = await self._lock(_SQL.find_users, {"tenant": self._tenant, "hashes": list(missing)})
+            found |= {names[hashed]: number for hashed, number in numbers.items() if hashed}
+            missing = {hashed: user_id for hashed, user_id in missing.items() if user_id not in found}
             if missing:
-                await self._connection.execute(_SQL.add_users, {"tenant": self._tenant, "ids": missing})
+                await self._connection.execute(_SQL.add_users, self._sealed(USER, missing))
         return found
 
-    async def _lock(self, query: str, arguments: dict[str, object]) -> dict[str, int]:
-        """Reads people and keeps them from being erased; returns their numbers by user id."""
+    def _sealed(self, kind: str, names: dict[bytes, str]) -> dict[str, object]:
+        sealed = [self._ids.seal(self._tenant, kind, name) for name in names.values()]
+        return {"tenant": self._tenant, "hashes": list(names), "sealed": sealed}
+
+    async def _lock(self, query: str, arguments: dict[str, object]) -> dict[bytes | None, int]:
+        """Reads people and keeps them from being erased; returns their numbers by the hash of their user id."""
         cursor = await self._connection.execute(query, arguments)
-        numbers: dict[str, int] = {}
-        for user_id, person_no, purchases, trusted, start_us, end_us in await cursor.fetchall():
+        numbers: dict[bytes | None, int] = {}
+        for hashed, person_no, purchases, trusted, start_us, end_us in await cursor.fetchall():
             span = None if start_us is None else Suspicion(start_us, end_us, "suspect")
             self._people[person_no] = PersonState(person_no, purchases, trusted, span)
-            numbers[user_id] = person_no
+            numbers[hashed] = person_no
         return numbers
 
     async def _join(self, attribution: Attribution) -> dict[int, Change]:
@@ -157,7 +164,7 @@ class Identities:
         stored = {source: target for source, target in merges.items() if source not in self._made}
         if stored:
             arguments = {"tenant": self._tenant, "sources": list(stored), "targets": list(stored.values())}
-            for query in (_SQL.join_purchases, _SQL.join_others, _SQL.join_quarantine):
+            for query in (_SQL.join_purchases, _SQL.join_others, _SQL.join_quarantine, _SQL.join_keys):
                 await self._connection.execute(query, arguments)
         cursor = await self._connection.execute(
             _SQL.remove_anonymous, {"tenant": self._tenant, "sources": list(merges)}

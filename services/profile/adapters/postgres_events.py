@@ -6,12 +6,10 @@ from collections.abc import Sequence
 
 from psycopg import errors
 
-from services.profile.adapters.batch import Batch
+from services.profile.adapters.batch import Batch, BatchParts
 from services.profile.adapters.postgres import Pool, retried
 from services.profile.adapters.product_numbers import Partitions, ProductNumbers
-from services.profile.adapters.tombstones import Tombstones
 from services.profile.domain.event import Event, Outcome
-from services.profile.domain.robots import RobotRules
 from services.profile.errors import ConcurrentChange
 from services.profile.ports import EventState, EventStore
 from shared.postgres.queries import load_queries
@@ -24,19 +22,11 @@ _FEW = 64
 class PostgresEventStore(EventStore):
     """The tables ``events``, ``event_keys``, ``quarantine``, ``people`` and ``visitors``."""
 
-    def __init__(
-        self,
-        pool: Pool,
-        products: ProductNumbers,
-        partitions: Partitions,
-        rules: RobotRules,
-        tombstones: Tombstones,
-    ) -> None:
+    def __init__(self, pool: Pool, products: ProductNumbers, partitions: Partitions, parts: BatchParts) -> None:
         self._pool = pool
         self._products = products
         self._partitions = partitions
-        self._rules = rules
-        self._tombstones = tombstones
+        self._parts = parts
 
     async def write(self, tenant: str, events: Sequence[Event]) -> list[Outcome]:
         products = await self._products.numbers(tenant, {item for event in events for item in event.product_ids})
@@ -47,9 +37,7 @@ class PostgresEventStore(EventStore):
             exclusive = logins and (number > 0 or len(events) <= _FEW)
             try:
                 async with self._pool.connection() as connection:
-                    batch = Batch(
-                        connection, tenant, products, self._rules, tombstones=self._tombstones, exclusive=exclusive
-                    )
+                    batch = Batch(connection, tenant, products, self._parts, exclusive=exclusive)
                     return await batch.write(events)
             except errors.CheckViolation as error:  # no partition: dropped since it was seen
                 self._partitions.forget()

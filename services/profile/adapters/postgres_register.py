@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from psycopg.types.json import Jsonb
 from services.profile.adapters.postgres import Connection, Pool
 from services.profile.adapters.postgres_privacy import find_person
 from services.profile.adapters.pseudonyms import Pseudonyms
+from services.profile.adapters.sealed_ids import USER, VISITOR, SealedIds
 from services.profile.adapters.tombstones import Tombstones
 from services.profile.domain.erasure import Erasure, Pending, PersonIds, StoreState
 from services.profile.errors import ErasureNotFound
@@ -24,16 +26,24 @@ _FIRST_LEASE_SECONDS = 60
 """Who began an erasure works at it; nobody else does meanwhile."""
 
 
+@dataclass(frozen=True, slots=True)
+class RegisterKeys:
+    """What the register seals, hashes and names people with."""
+
+    ring: KeyRing
+    ids: SealedIds
+    pseudonyms: bytes
+
+
 class PostgresErasureRegister(ErasureRegister):
     """The tables ``erasure_requests``, ``erasure_stores`` and ``tombstones``."""
 
-    def __init__(
-        self, pool: Pool, keys: KeyRing, tombstones: Tombstones, pseudonym_key: bytes, tombstone_days: int
-    ) -> None:
+    def __init__(self, pool: Pool, keys: RegisterKeys, tombstones: Tombstones, tombstone_days: int) -> None:
         self._pool = pool
-        self._keys = keys
+        self._keys = keys.ring
+        self._ids = keys.ids
+        self._pseudonym_key = keys.pseudonyms
         self._tombstones = tombstones
-        self._pseudonym_key = pseudonym_key
         self._days = tombstone_days
 
     async def resolve(self, tenant: str, user_id: str, visitor_id: str) -> PersonIds:
@@ -53,7 +63,7 @@ class PostgresErasureRegister(ErasureRegister):
                 receipt_id, person = row[0], self._opened(tenant, row[0], row[1])
             else:
                 receipt_id = str(uuid.uuid4())
-                subject = self._keys.seal(_packed(person), _bound(tenant, receipt_id))
+                subject = self._keys.seal(_packed(person), bound(tenant, receipt_id))
                 request = {**key, "receipt_id": receipt_id, "subject": subject, "lease": _FIRST_LEASE_SECONDS}
                 await connection.execute(_SQL.add_request, request)
             await connection.execute(
@@ -91,22 +101,23 @@ class PostgresErasureRegister(ErasureRegister):
     async def _resolve(self, connection: Connection, tenant: str, user_id: str, visitor_id: str) -> PersonIds:
         """The person's ids; those given where nothing is stored."""
         given = PersonIds(user_id, (visitor_id,) if visitor_id else ())
-        person_no = await find_person(connection, tenant, user_id, visitor_id)
+        person_no = await find_person(connection, self._ids, tenant, (user_id, visitor_id))
         if person_no is None:
             return given
         row = await (await connection.execute(_SQL.own_ids, {"tenant": tenant, "person_no": person_no})).fetchone()
         if row is None:
             return given
         keys = (Pseudonyms(self._pseudonym_key, tenant).of_person(person_no),)
-        return PersonIds(row[0] or user_id, tuple(row[1]), keys)
+        visitors = sorted(self._ids.open(tenant, VISITOR, sealed) for sealed in row[1])
+        return PersonIds(self._ids.open(tenant, USER, row[0]) or user_id, tuple(visitors), keys)
 
     def _subject_hash(self, tenant: str, person: PersonIds) -> bytes:
         if person.user_id:
-            return self._tombstones.hash(tenant, "user", person.user_id)
-        return self._tombstones.hash(tenant, "visitor", person.visitor_ids[0])
+            return self._ids.hash(tenant, USER, person.user_id)
+        return self._ids.hash(tenant, VISITOR, person.visitor_ids[0])
 
     def _opened(self, tenant: str, receipt_id: str, subject: bytes) -> PersonIds:
-        value = orjson.loads(self._keys.open(subject, _bound(tenant, receipt_id)))
+        value = orjson.loads(self._keys.open(subject, bound(tenant, receipt_id)))
         return PersonIds(value["user"], tuple(value["visitors"]), tuple(map(bytes.fromhex, value["keys"])))
 
 
@@ -150,5 +161,6 @@ def _packed(person: PersonIds) -> bytes:
     return orjson.dumps({"user": person.user_id, "visitors": person.visitor_ids, "keys": keys})
 
 
-def _bound(tenant: str, receipt_id: str) -> bytes:
+def bound(tenant: str, receipt_id: str) -> bytes:
+    """Where the sealed ids of an erasure are bound to."""
     return f"erasure\0{tenant}\0{receipt_id}".encode()

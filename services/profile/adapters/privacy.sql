@@ -2,25 +2,25 @@
 
 -- name: export_events
 SELECT e.event_id, e.event_type, (extract(epoch FROM e.event_time) * 1000000)::bigint,
-       CASE WHEN e.has_user THEN p.user_id END, v.visitor_id, e.session_id,
+       CASE WHEN e.has_user THEN p.user_sealed END, v.visitor_sealed, e.session_id,
        ARRAY(SELECT n.product_id FROM unnest(e.product_nos) WITH ORDINALITY AS u (product_no, position)
              JOIN profile.products n ON n.tenant_id = e.tenant_id AND n.product_no = u.product_no ORDER BY u.position),
        e.quantities, e.price_micros, e.price_currencies, e.currency, e.revenue_micros, e.transaction_id, e.rating, e.attribution_token,
-       e.search_query, e.category, e.device, e.locale, e.attributes
+       e.search_query, e.category, e.device, e.locale, e.attributes, e.key_no, e.content
 FROM (
     SELECT tenant_id, event_time, event_no, person_no, visitor_no, event_type, has_user, event_id, product_nos, quantities, price_micros,
         price_currencies, currency, revenue_micros, transaction_id, rating, session_id, attribution_token, search_query, category,
-        device, locale, attributes
+        device, locale, attributes, key_no, content
     FROM profile.events WHERE tenant_id = %(tenant)s AND person_no = ANY(%(person_nos)s::bigint[]) AND event_type = 9
     UNION ALL
     SELECT tenant_id, event_time, event_no, person_no, visitor_no, event_type, has_user, event_id, product_nos, quantities, price_micros,
         price_currencies, currency, revenue_micros, transaction_id, rating, session_id, attribution_token, search_query, category,
-        device, locale, attributes
+        device, locale, attributes, key_no, content
     FROM profile.events WHERE tenant_id = %(tenant)s AND person_no = ANY(%(person_nos)s::bigint[]) AND event_type <> 9
     UNION ALL
     SELECT tenant_id, event_time, event_no, person_no, visitor_no, event_type, has_user, event_id, product_nos, quantities, price_micros,
         price_currencies, currency, revenue_micros, transaction_id, rating, session_id, attribution_token, search_query, category,
-        device, locale, attributes
+        device, locale, attributes, key_no, content
     FROM profile.quarantine WHERE tenant_id = %(tenant)s AND person_no = ANY(%(person_nos)s::bigint[])
 ) e
 JOIN profile.people p ON p.tenant_id = e.tenant_id AND p.person_no = e.person_no
@@ -28,9 +28,9 @@ LEFT JOIN profile.visitors v ON v.tenant_id = e.tenant_id AND v.visitor_no = e.v
 ORDER BY e.event_time, e.event_no
 
 -- name: find_person
-SELECT person_no FROM profile.people WHERE tenant_id = %(tenant)s AND user_id = %(user_id)s
+SELECT person_no FROM profile.people WHERE tenant_id = %(tenant)s AND user_hash = %(user_hash)s::bytea
 UNION ALL
-SELECT person_no FROM profile.visitors WHERE tenant_id = %(tenant)s AND visitor_id = %(visitor_id)s
+SELECT person_no FROM profile.visitors WHERE tenant_id = %(tenant)s AND visitor_hash = %(visitor_hash)s::bytea
 LIMIT 1
 
 -- name: lock_visitors
@@ -39,32 +39,38 @@ WHERE v.tenant_id = %(tenant)s AND v.visitor_no IN (
     SELECT visitor_no FROM profile.visitors WHERE tenant_id = %(tenant)s AND person_no = %(person_no)s
     UNION ALL
     SELECT visitor_no FROM profile.visitor_joins WHERE tenant_id = %(tenant)s AND person_no = %(person_no)s)
-ORDER BY v.visitor_id FOR UPDATE
+ORDER BY v.visitor_hash FOR UPDATE
 
 -- name: lock_person
 SELECT 1 FROM profile.people WHERE tenant_id = %(tenant)s AND person_no = %(person_no)s FOR UPDATE
 
 -- name: erase_purchases
 WITH gone AS (
-    DELETE FROM profile.events WHERE tenant_id = %(tenant)s AND person_no = %(person_no)s AND event_type = 9 RETURNING event_id
+    DELETE FROM profile.events WHERE tenant_id = %(tenant)s AND person_no = %(person_no)s AND event_type = 9 RETURNING event_id, event_hash
 ), keys AS (
     DELETE FROM profile.event_keys k USING gone WHERE k.tenant_id = %(tenant)s AND k.event_id = gone.event_id
+), hashes AS (
+    DELETE FROM profile.event_hashes h USING gone WHERE h.tenant_id = %(tenant)s AND h.event_hash = gone.event_hash
 )
 SELECT count(*) FROM gone
 
 -- name: erase_others
 WITH gone AS (
-    DELETE FROM profile.events WHERE tenant_id = %(tenant)s AND person_no = %(person_no)s AND event_type <> 9 RETURNING event_id
+    DELETE FROM profile.events WHERE tenant_id = %(tenant)s AND person_no = %(person_no)s AND event_type <> 9 RETURNING event_id, event_hash
 ), keys AS (
     DELETE FROM profile.event_keys k USING gone WHERE k.tenant_id = %(tenant)s AND k.event_id = gone.event_id
+), hashes AS (
+    DELETE FROM profile.event_hashes h USING gone WHERE h.tenant_id = %(tenant)s AND h.event_hash = gone.event_hash
 )
 SELECT count(*) FROM gone
 
 -- name: erase_quarantine
 WITH gone AS (
-    DELETE FROM profile.quarantine WHERE tenant_id = %(tenant)s AND person_no = %(person_no)s RETURNING event_id
+    DELETE FROM profile.quarantine WHERE tenant_id = %(tenant)s AND person_no = %(person_no)s RETURNING event_id, event_hash
 ), keys AS (
     DELETE FROM profile.event_keys k USING gone WHERE k.tenant_id = %(tenant)s AND k.event_id = gone.event_id
+), hashes AS (
+    DELETE FROM profile.event_hashes h USING gone WHERE h.tenant_id = %(tenant)s AND h.event_hash = gone.event_hash
 )
 SELECT count(*) FROM gone
 
@@ -85,6 +91,10 @@ WHERE v.tenant_id = %(tenant)s AND v.visitor_no = j.visitor_no
 
 -- name: erase_visitors
 DELETE FROM profile.visitors WHERE tenant_id = %(tenant)s AND person_no = %(person_no)s
+
+-- name: erase_keys
+-- Here the contents of events end, whatever copies of them there are.
+DELETE FROM profile.person_keys WHERE tenant_id = %(tenant)s AND person_no = %(person_no)s
 
 -- name: erase_person
 DELETE FROM profile.people WHERE tenant_id = %(tenant)s AND person_no = %(person_no)s

@@ -2,28 +2,27 @@
 
 -- name: find_people
 -- The user, and the visitor's person unless that is another user. facts_version stands in each row.
-SELECT p.person_no, p.version, coalesce(p.user_id, ''), p.event_count,
+SELECT p.person_no, p.version, coalesce(p.user_hash, ''::bytea), p.event_count,
        (extract(epoch FROM p.last_event_time) * 1000000)::bigint,
-       coalesce((SELECT version FROM profile.facts_versions WHERE tenant_id = %(tenant)s), 0)
+       coalesce((SELECT version FROM profile.facts_versions WHERE tenant_id = %(tenant)s), 0), p.user_sealed
 FROM profile.people p
-WHERE p.tenant_id = %(tenant)s AND p.user_id = %(user_id)s
+WHERE p.tenant_id = %(tenant)s AND p.user_hash = %(user_hash)s::bytea
 UNION ALL
-SELECT p.person_no, p.version, coalesce(p.user_id, ''), p.event_count,
+SELECT p.person_no, p.version, coalesce(p.user_hash, ''::bytea), p.event_count,
        (extract(epoch FROM p.last_event_time) * 1000000)::bigint,
-       coalesce((SELECT version FROM profile.facts_versions WHERE tenant_id = %(tenant)s), 0)
+       coalesce((SELECT version FROM profile.facts_versions WHERE tenant_id = %(tenant)s), 0), p.user_sealed
 FROM profile.visitors v
 JOIN profile.people p ON p.tenant_id = v.tenant_id AND p.person_no = v.person_no
-WHERE v.tenant_id = %(tenant)s AND v.visitor_id = %(visitor_id)s
+WHERE v.tenant_id = %(tenant)s AND v.visitor_hash = %(visitor_hash)s::bytea
 
 -- name: visitor_ids
 -- All visitors ever joined to these people, and the visitor of an anonymous person.
-SELECT v.visitor_id FROM profile.visitor_joins j
+SELECT v.visitor_sealed FROM profile.visitor_joins j
 JOIN profile.visitors v ON v.tenant_id = j.tenant_id AND v.visitor_no = j.visitor_no
 WHERE j.tenant_id = %(tenant)s AND j.person_no = ANY(%(person_nos)s::bigint[])
 UNION
-SELECT v.visitor_id FROM profile.visitors v
+SELECT v.visitor_sealed FROM profile.visitors v
 WHERE v.tenant_id = %(tenant)s AND v.person_no = ANY(%(person_nos)s::bigint[])
-ORDER BY 1
 
 -- name: versions
 SELECT person_no, version, event_count, (extract(epoch FROM last_event_time) * 1000000)::bigint,
@@ -31,12 +30,14 @@ SELECT person_no, version, event_count, (extract(epoch FROM last_event_time) * 1
 FROM profile.people WHERE tenant_id = %(tenant)s AND person_no = ANY(%(person_nos)s::bigint[])
 
 -- name: purchases
-SELECT event_no, event_time, event_type, product_nos, quantities, price_micros, currency, revenue_micros, rating, session_id, search_query, category
+SELECT event_no, event_time, event_type, product_nos, quantities, price_micros, currency, revenue_micros, rating, session_id, search_query, category, key_no,
+       content
 FROM profile.events WHERE tenant_id = %(tenant)s AND person_no = %(person_no)s AND event_type = 9
 ORDER BY event_time DESC LIMIT %(most)s
 
 -- name: others
-SELECT event_no, event_time, event_type, product_nos, quantities, price_micros, currency, revenue_micros, rating, session_id, search_query, category
+SELECT event_no, event_time, event_type, product_nos, quantities, price_micros, currency, revenue_micros, rating, session_id, search_query, category, key_no,
+       content
 FROM profile.events WHERE tenant_id = %(tenant)s AND person_no = %(person_no)s AND event_type <> 9
 ORDER BY event_time DESC LIMIT %(most)s
 

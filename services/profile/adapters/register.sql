@@ -18,12 +18,12 @@ ON CONFLICT (tenant_id, id_hash) DO UPDATE SET erase_time = excluded.erase_time,
 
 -- name: own_ids
 -- The user, and the visitors that are nobody else's.
-SELECT coalesce(p.user_id, ''), ARRAY(
-    SELECT v.visitor_id FROM profile.visitors v
+SELECT p.user_sealed, ARRAY(
+    SELECT v.visitor_sealed FROM profile.visitors v
     WHERE v.tenant_id = p.tenant_id AND v.person_no = p.person_no AND NOT EXISTS (
         SELECT FROM profile.visitor_joins j
         WHERE j.tenant_id = v.tenant_id AND j.visitor_no = v.visitor_no AND j.person_no <> p.person_no)
-    ORDER BY v.visitor_id)
+    ORDER BY v.visitor_no)
 FROM profile.people p WHERE p.tenant_id = %(tenant)s AND p.person_no = %(person_no)s
 
 -- name: find_pending

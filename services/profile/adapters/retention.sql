@@ -16,9 +16,11 @@ WITH old AS (
 ), gone AS (
     DELETE FROM profile.events e USING old
     WHERE e.tenant_id = %(tenant)s AND e.event_time = old.event_time AND e.event_no = old.event_no
-    RETURNING e.event_id, e.person_no, e.event_type
+    RETURNING e.event_id, e.event_hash, e.person_no, e.event_type
 ), keys AS (
     DELETE FROM profile.event_keys k USING gone WHERE k.tenant_id = %(tenant)s AND k.event_id = gone.event_id
+), hashes AS (
+    DELETE FROM profile.event_hashes h USING gone WHERE h.tenant_id = %(tenant)s AND h.event_hash = gone.event_hash
 ), sums AS (
     SELECT person_no, count(*) AS events, count(*) FILTER (WHERE event_type = 9) AS purchases FROM gone GROUP BY person_no
 ), locked AS (
@@ -54,9 +56,11 @@ WITH old AS (
 ), gone AS (
     DELETE FROM profile.quarantine q USING old
     WHERE q.tenant_id = %(tenant)s AND q.person_no = old.person_no AND q.event_time = old.event_time AND q.event_no = old.event_no
-    RETURNING q.event_id
+    RETURNING q.event_id, q.event_hash
 ), keys AS (
     DELETE FROM profile.event_keys k USING gone WHERE k.tenant_id = %(tenant)s AND k.event_id = gone.event_id
+), hashes AS (
+    DELETE FROM profile.event_hashes h USING gone WHERE h.tenant_id = %(tenant)s AND h.event_hash = gone.event_hash
 )
 SELECT count(*) FROM gone
 

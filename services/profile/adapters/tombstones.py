@@ -6,27 +6,26 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from services.profile.adapters.postgres import Connection
+from services.profile.adapters.sealed_ids import USER, VISITOR, SealedIds
 from services.profile.domain.erasure import PersonIds
 from services.profile.domain.event import Event
 from shared.postgres.queries import load_queries
-from shared.privacy.key_ring import KeyRing
 
 _SQL = load_queries("services.profile.adapters", "register.sql")
-_HASHES_KEPT = 50_000
 _NEVER = -1 << 63
 
 
 class Tombstones:
     """Looks ids up inside the transaction that writes their events."""
 
-    def __init__(self, keys: KeyRing) -> None:
-        self._keys = keys
-        self._hashes: dict[tuple[str, str, str], bytes] = {}
+    def __init__(self, ids: SealedIds) -> None:
+        self._ids = ids
 
     async def erased(self, connection: Connection, tenant: str, events: Sequence[Event]) -> set[str]:
         """Ids of the events from before their person was erased. An erasure that begins now waits for the commit."""
-        users = {user: self.hash(tenant, "user", user) for user in {event.user_id for event in events} - {""}}
-        visitors = {one: self.hash(tenant, "visitor", one) for one in {event.visitor_id for event in events} - {""}}
+        users = {user: self._ids.hash(tenant, USER, user) for user in {event.user_id for event in events} - {""}}
+        seen = {event.visitor_id for event in events} - {""}
+        visitors = {one: self._ids.hash(tenant, VISITOR, one) for one in seen}
         async with connection.pipeline():
             await connection.execute(_SQL.lock_in, {"tenant": tenant})
             # A statement of its own after the lock: it must see what committed while this one waited.
@@ -45,20 +44,10 @@ class Tombstones:
 
     async def add(self, connection: Connection, tenant: str, person: PersonIds, days: int) -> None:
         """Keeps a person's events from before now out."""
-        hashes = [self.hash(tenant, "visitor", one) for one in person.visitor_ids]
+        hashes = [self._ids.hash(tenant, VISITOR, one) for one in person.visitor_ids]
         if person.user_id:
-            hashes.append(self.hash(tenant, "user", person.user_id))
+            hashes.append(self._ids.hash(tenant, USER, person.user_id))
         await connection.execute(_SQL.add_tombstones, {"tenant": tenant, "hashes": _distinct(hashes), "days": days})
-
-    def hash(self, tenant: str, kind: str, value: str) -> bytes:
-        """The keyed hash of an id; those in use are remembered."""
-        key = (tenant, kind, value)
-        known = self._hashes.get(key)
-        if known is None:
-            if len(self._hashes) >= _HASHES_KEPT:
-                self._hashes.clear()
-            known = self._hashes[key] = self._keys.hash(*key)
-        return known
 
 
 def _distinct(hashes: Iterable[bytes]) -> list[Any]:

@@ -1,11 +1,13 @@
 -- Writing a batch. Moments are passed as microseconds since 1970.
 
 -- name: add_keys
--- Sorted ids: two batches that share ids wait for each other instead of locking each other out.
-INSERT INTO profile.event_keys (tenant_id, event_id)
-SELECT %(tenant)s, id FROM unnest(%(ids)s::text[]) AS id
+-- Sorted hashes: two batches that share ids wait for each other instead of locking each other out. Ids from before events were sealed
+-- stand in event_keys.
+INSERT INTO profile.event_hashes (tenant_id, event_hash)
+SELECT %(tenant)s, u.hash FROM unnest(%(hashes)s::bytea[], %(ids)s::text[]) AS u (hash, id)
+WHERE NOT EXISTS (SELECT FROM profile.event_keys k WHERE k.tenant_id = %(tenant)s AND k.event_id = u.id)
 ON CONFLICT DO NOTHING
-RETURNING event_id
+RETURNING event_hash
 
 -- name: find_products
 SELECT product_id, product_no FROM profile.products WHERE tenant_id = %(tenant)s AND product_id = ANY(%(ids)s::text[])
@@ -26,39 +28,39 @@ SELECT profile.ensure_partition(timestamptz 'epoch' + time_us * interval '1 micr
 FROM unnest(%(times_us)s::bigint[]) AS time_us
 
 -- name: find_visitors_shared
-SELECT visitor_id, visitor_no, person_no, (extract(epoch FROM join_time) * 1000000)::bigint
-FROM profile.visitors WHERE tenant_id = %(tenant)s AND visitor_id = ANY(%(ids)s::text[])
-ORDER BY visitor_id FOR KEY SHARE
+SELECT visitor_hash, visitor_no, person_no, (extract(epoch FROM join_time) * 1000000)::bigint
+FROM profile.visitors WHERE tenant_id = %(tenant)s AND visitor_hash = ANY(%(hashes)s::bytea[])
+ORDER BY visitor_hash FOR KEY SHARE
 
 -- name: find_visitors_exclusive
-SELECT visitor_id, visitor_no, person_no, (extract(epoch FROM join_time) * 1000000)::bigint
-FROM profile.visitors WHERE tenant_id = %(tenant)s AND visitor_id = ANY(%(ids)s::text[])
-ORDER BY visitor_id FOR UPDATE
+SELECT visitor_hash, visitor_no, person_no, (extract(epoch FROM join_time) * 1000000)::bigint
+FROM profile.visitors WHERE tenant_id = %(tenant)s AND visitor_hash = ANY(%(hashes)s::bytea[])
+ORDER BY visitor_hash FOR UPDATE
 
 -- name: add_visitors
 WITH made AS (
-    INSERT INTO profile.visitors (tenant_id, visitor_id, person_no)
-    SELECT %(tenant)s, id, nextval('profile.person_numbers') FROM unnest(%(ids)s::text[]) AS id
+    INSERT INTO profile.visitors (tenant_id, visitor_hash, visitor_sealed, person_no)
+    SELECT %(tenant)s, hash, sealed, nextval('profile.person_numbers') FROM unnest(%(hashes)s::bytea[], %(sealed)s::bytea[]) AS u (hash, sealed)
     ON CONFLICT DO NOTHING
-    RETURNING visitor_id, visitor_no, person_no
+    RETURNING visitor_hash, visitor_no, person_no
 ), people AS (
     INSERT INTO profile.people (tenant_id, person_no) SELECT %(tenant)s, person_no FROM made
 )
-SELECT visitor_id, visitor_no, person_no FROM made
+SELECT visitor_hash, visitor_no, person_no FROM made
 
 -- name: find_users
-SELECT user_id, person_no, purchase_count, trusted,
+SELECT user_hash, person_no, purchase_count, trusted,
        (extract(epoch FROM suspect_from) * 1000000)::bigint, (extract(epoch FROM suspect_until) * 1000000)::bigint
-FROM profile.people WHERE tenant_id = %(tenant)s AND user_id = ANY(%(ids)s::text[])
-ORDER BY user_id FOR KEY SHARE
+FROM profile.people WHERE tenant_id = %(tenant)s AND user_hash = ANY(%(hashes)s::bytea[])
+ORDER BY user_hash FOR KEY SHARE
 
 -- name: add_users
-INSERT INTO profile.people (tenant_id, user_id)
-SELECT %(tenant)s, id FROM unnest(%(ids)s::text[]) AS id
-ON CONFLICT (tenant_id, user_id) WHERE user_id IS NOT NULL DO NOTHING
+INSERT INTO profile.people (tenant_id, user_hash, user_sealed)
+SELECT %(tenant)s, hash, sealed FROM unnest(%(hashes)s::bytea[], %(sealed)s::bytea[]) AS u (hash, sealed)
+ON CONFLICT (tenant_id, user_hash) WHERE user_hash IS NOT NULL DO NOTHING
 
 -- name: find_people
-SELECT coalesce(user_id, ''), person_no, purchase_count, trusted,
+SELECT user_hash, person_no, purchase_count, trusted,
        (extract(epoch FROM suspect_from) * 1000000)::bigint, (extract(epoch FROM suspect_until) * 1000000)::bigint
 FROM profile.people WHERE tenant_id = %(tenant)s AND person_no = ANY(%(person_nos)s::bigint[])
 ORDER BY person_no FOR KEY SHARE
@@ -77,6 +79,11 @@ WHERE e.tenant_id = %(tenant)s AND e.person_no = m.source AND e.event_type <> 9
 UPDATE profile.quarantine q SET person_no = m.target
 FROM unnest(%(sources)s::bigint[], %(targets)s::bigint[]) AS m (source, target)
 WHERE q.tenant_id = %(tenant)s AND q.person_no = m.source
+
+-- name: join_keys
+UPDATE profile.person_keys k SET person_no = m.target
+FROM unnest(%(sources)s::bigint[], %(targets)s::bigint[]) AS m (source, target)
+WHERE k.tenant_id = %(tenant)s AND k.person_no = m.source
 
 -- name: remove_anonymous
 DELETE FROM profile.people WHERE tenant_id = %(tenant)s AND person_no = ANY(%(sources)s::bigint[])
@@ -134,42 +141,46 @@ WITH gone AS (
       AND e.event_time <= timestamptz 'epoch' + s.to_us * interval '1 microsecond'
     RETURNING e.*, s.rule
 ), moved AS (
-    INSERT INTO profile.quarantine SELECT * FROM gone RETURNING person_no
+    INSERT INTO profile.quarantine (
+    tenant_id, event_time, event_no, person_no, visitor_no, event_type, has_user, event_id, product_nos, quantities, price_micros, price_currencies,
+    currency, revenue_micros, transaction_id, rating, session_id, attribution_token, search_query, category, device, locale, attributes,
+    event_hash, key_no, content, rule)
+    SELECT tenant_id, event_time, event_no, person_no, visitor_no, event_type, has_user, event_id, product_nos, quantities, price_micros, price_currencies,
+    currency, revenue_micros, transaction_id, rating, session_id, attribution_token, search_query, category, device, locale, attributes,
+    event_hash, key_no, content, rule
+    FROM gone RETURNING person_no
 )
 SELECT person_no, count(*) FROM moved GROUP BY person_no
 
 -- name: insert_events
 INSERT INTO profile.events (
-    tenant_id, event_time, person_no, visitor_no, event_type, has_user, event_id, product_nos, quantities, price_micros, price_currencies,
-    currency, revenue_micros, transaction_id, rating, session_id, attribution_token, search_query, category, device, locale, attributes)
-SELECT %(tenant)s, timestamptz 'epoch' + time_us * interval '1 microsecond', person_no, visitor_no, event_type, has_user, event_id,
+    tenant_id, event_time, person_no, visitor_no, event_type, has_user, event_hash, product_nos, quantities, price_micros, price_currencies,
+    currency, revenue_micros, rating, attribution_token, category, device, key_no, content)
+SELECT %(tenant)s, timestamptz 'epoch' + time_us * interval '1 microsecond', person_no, visitor_no, event_type, has_user, event_hash,
     product_nos::integer[], quantities::integer[], price_micros::bigint[], price_currencies::text[],
-    currency, revenue_micros, transaction_id, rating, session_id, attribution_token, search_query, category, device, locale, attributes::jsonb
+    currency, revenue_micros, rating, attribution_token, category, device, key_no, content
 FROM unnest(
     %(time_us)s::bigint[], %(person_no)s::bigint[], %(visitor_no)s::bigint[], %(event_type)s::smallint[], %(has_user)s::boolean[],
-    %(event_id)s::text[], %(product_nos)s::text[], %(quantities)s::text[], %(price_micros)s::text[], %(price_currencies)s::text[],
-    %(currency)s::text[], %(revenue_micros)s::bigint[], %(transaction_id)s::text[], %(rating)s::float8[], %(session_id)s::text[],
-    %(attribution_token)s::text[], %(search_query)s::text[], %(category)s::text[], %(device)s::smallint[], %(locale)s::text[],
-    %(attributes)s::text[]) AS u (
-    time_us, person_no, visitor_no, event_type, has_user, event_id, product_nos, quantities, price_micros, price_currencies,
-    currency, revenue_micros, transaction_id, rating, session_id, attribution_token, search_query, category, device, locale, attributes)
+    %(event_hash)s::bytea[], %(product_nos)s::text[], %(quantities)s::text[], %(price_micros)s::text[], %(price_currencies)s::text[],
+    %(currency)s::text[], %(revenue_micros)s::bigint[], %(rating)s::float8[], %(attribution_token)s::text[], %(category)s::text[],
+    %(device)s::smallint[], %(key_no)s::bigint[], %(content)s::bytea[]) AS u (
+    time_us, person_no, visitor_no, event_type, has_user, event_hash, product_nos, quantities, price_micros, price_currencies,
+    currency, revenue_micros, rating, attribution_token, category, device, key_no, content)
 
 -- name: insert_quarantine
 INSERT INTO profile.quarantine (
-    tenant_id, event_time, person_no, visitor_no, event_type, has_user, event_id, product_nos, quantities, price_micros, price_currencies,
-    currency, revenue_micros, transaction_id, rating, session_id, attribution_token, search_query, category, device, locale, attributes, rule)
-SELECT %(tenant)s, timestamptz 'epoch' + time_us * interval '1 microsecond', person_no, visitor_no, event_type, has_user, event_id,
+    tenant_id, event_time, person_no, visitor_no, event_type, has_user, event_hash, product_nos, quantities, price_micros, price_currencies,
+    currency, revenue_micros, rating, attribution_token, category, device, key_no, content, rule)
+SELECT %(tenant)s, timestamptz 'epoch' + time_us * interval '1 microsecond', person_no, visitor_no, event_type, has_user, event_hash,
     product_nos::integer[], quantities::integer[], price_micros::bigint[], price_currencies::text[],
-    currency, revenue_micros, transaction_id, rating, session_id, attribution_token, search_query, category, device, locale, attributes::jsonb,
-    rule
+    currency, revenue_micros, rating, attribution_token, category, device, key_no, content, rule
 FROM unnest(
     %(time_us)s::bigint[], %(person_no)s::bigint[], %(visitor_no)s::bigint[], %(event_type)s::smallint[], %(has_user)s::boolean[],
-    %(event_id)s::text[], %(product_nos)s::text[], %(quantities)s::text[], %(price_micros)s::text[], %(price_currencies)s::text[],
-    %(currency)s::text[], %(revenue_micros)s::bigint[], %(transaction_id)s::text[], %(rating)s::float8[], %(session_id)s::text[],
-    %(attribution_token)s::text[], %(search_query)s::text[], %(category)s::text[], %(device)s::smallint[], %(locale)s::text[],
-    %(attributes)s::text[], %(rule)s::text[]) AS u (
-    time_us, person_no, visitor_no, event_type, has_user, event_id, product_nos, quantities, price_micros, price_currencies,
-    currency, revenue_micros, transaction_id, rating, session_id, attribution_token, search_query, category, device, locale, attributes, rule)
+    %(event_hash)s::bytea[], %(product_nos)s::text[], %(quantities)s::text[], %(price_micros)s::text[], %(price_currencies)s::text[],
+    %(currency)s::text[], %(revenue_micros)s::bigint[], %(rating)s::float8[], %(attribution_token)s::text[], %(category)s::text[],
+    %(device)s::smallint[], %(key_no)s::bigint[], %(content)s::bytea[], %(rule)s::text[]) AS u (
+    time_us, person_no, visitor_no, event_type, has_user, event_hash, product_nos, quantities, price_micros, price_currencies,
+    currency, revenue_micros, rating, attribution_token, category, device, key_no, content, rule)
 
 -- name: lock_people
 SELECT 1 FROM profile.people WHERE tenant_id = %(tenant)s AND person_no = ANY(%(person_nos)s::bigint[])

@@ -124,7 +124,7 @@ async def test_late_events_of_an_erased_person_are_refused_and_new_ones_are_not(
         assert [(one.index, one.reason) for one in answer.rejected] == [
             (index, PERSON_ERASED) for index in (0, 1, 3, 4)
         ]
-        assert rows(postgres_database, "SELECT count(*) FROM profile.event_keys") == [(2,)], (
+        assert rows(postgres_database, "SELECT count(*) FROM profile.event_hashes") == [(2,)], (
             "ids of refused ones are not kept"
         )
 

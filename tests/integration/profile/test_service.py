@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import grpc
@@ -23,6 +24,7 @@ from mercato.profile.v1.profile_service_pb2_grpc import ProfileServiceStub
 
 from services.profile.converters.events import message_of
 from services.profile.domain.event import DAY_US, MINUTE_US, SECOND_US, Event, EventType
+from services.profile.release_quarantine import release
 from services.profile.settings import ProfileSettings
 from services.profile.wiring import build
 from shared.server.bootstrap import serve_in_process
@@ -36,10 +38,12 @@ NOWHERE = "127.0.0.1:1"
 
 @asynccontextmanager
 async def serving(dsn: str, *, catalog: str = NOWHERE, **settings: Any) -> AsyncIterator[grpc.aio.Channel]:
-    settings = {"pseudonym_key": "key of the tests", **settings}
+    folder = TemporaryDirectory()
+    settings = {"pseudonym_key": "key of the tests", "data": Path(folder.name), **settings}
     made = ProfileSettings(postgres_dsn=dsn, catalog_address=catalog, facts_interval_seconds=0.05, **settings)
     async with build(made) as parts, serve_in_process(parts) as address, grpc.aio.insecure_channel(address) as channel:
         yield channel
+    folder.cleanup()
 
 
 @pytest.fixture
@@ -85,7 +89,16 @@ def people_rows(dsn: str) -> dict[str, int]:
         )
         if name not in harmless
     ]
-    assert {"people", "visitors", "visitor_joins", "events", "event_keys", "quarantine"} <= set(tables)
+    assert {
+        "people",
+        "visitors",
+        "visitor_joins",
+        "events",
+        "event_keys",
+        "event_hashes",
+        "person_keys",
+        "quarantine",
+    } <= set(tables)
     return {name: count for name in tables if (count := rows(dsn, f"SELECT count(*) FROM profile.{name}")[0][0])}
 
 
@@ -230,14 +243,18 @@ async def test_partitions_are_made_on_demand(stub: ProfileServiceStub, postgres_
     assert answer.accepted_count == 1
 
 
-async def test_an_operator_releases_a_quarantine(stub: ProfileServiceStub, postgres_database: str, now_us: int) -> None:
+async def test_an_operator_releases_a_quarantine(postgres_database: str, now_us: int, tmp_path: Path) -> None:
+    async with serving(postgres_database, data=tmp_path) as channel:
+        await _releases_a_quarantine(ProfileServiceStub(channel), postgres_database, now_us, tmp_path)
+
+
+async def _releases_a_quarantine(stub: ProfileServiceStub, dsn: str, now_us: int, data: Path) -> None:
     start = now_us - 10 * MINUTE_US
     flood = [view(f"p-{n}", visitor_id="v", at=start + n * 1_000) for n in range(100)]
     assert (await stub.WriteUserEvents(request(flood))).quarantined_count == 100
-    with psycopg.connect(postgres_database) as connection:
-        released = connection.execute("SELECT profile.release_quarantine('default', p_visitor_id => 'v')").fetchone()
-        assert released == (100,)
-        assert connection.execute("SELECT profile.release_quarantine('default', p_user_id => 'v')").fetchone() == (0,)
+    settings = ProfileSettings(postgres_dsn=dsn, data=data)
+    assert await release(settings, "default", "", "v") == 100
+    assert await release(settings, "default", "v", "") == 0
     profile = (await stub.GetUserProfile(pb.GetUserProfileRequest(visitor_id="v"))).profile
     assert profile.event_count == 100
     more = [view(f"q-{n}", visitor_id="v", at=start + n * 1_000) for n in range(100)]

@@ -7,13 +7,16 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from services.profile.adapters.batch import BatchParts
 from services.profile.adapters.event_stream import PostgresEventStream
+from services.profile.adapters.person_keys import PersonKeys
 from services.profile.adapters.postgres_events import PostgresEventStore
 from services.profile.adapters.postgres_facts import PostgresFactsStore
 from services.profile.adapters.postgres_people import PostgresPeopleReader
 from services.profile.adapters.postgres_privacy import PostgresPrivacyStore
 from services.profile.adapters.product_book import ProductBook
 from services.profile.adapters.product_numbers import Partitions, ProductNumbers
+from services.profile.adapters.sealed_ids import SealedIds
 from services.profile.adapters.tombstones import Tombstones
 from services.profile.domain.robots import RobotRules
 from shared.postgres.migrations import migrate
@@ -25,18 +28,20 @@ from tests.contract.profile.stores import Stores, StoresContract
 @asynccontextmanager
 async def open_stores(dsn: str) -> AsyncIterator[Stores]:
     with TemporaryDirectory() as folder:
-        async with _open(dsn, Tombstones(KeyRing(Path(folder) / "personal.json"))) as stores:
+        async with _open(dsn, KeyRing(Path(folder) / "personal.json")) as stores:
             yield stores
 
 
 @asynccontextmanager
-async def _open(dsn: str, tombstones: Tombstones) -> AsyncIterator[Stores]:
+async def _open(dsn: str, ring: KeyRing) -> AsyncIterator[Stores]:
     async with open_pool(dsn, min_size=1, max_size=8) as pool:
         await migrate(pool, "services.profile.migrations")
+        ids, keys = SealedIds(ring), PersonKeys(ring)
+        parts = BatchParts(RobotRules(), ids, keys, Tombstones(ids))
         yield Stores(
-            PostgresEventStore(pool, ProductNumbers(pool, 1_000), Partitions(pool), RobotRules(), tombstones),
-            PostgresPeopleReader(pool, ProductBook(1_000)),
-            PostgresPrivacyStore(pool),
+            PostgresEventStore(pool, ProductNumbers(pool, 1_000), Partitions(pool), parts),
+            PostgresPeopleReader(pool, ProductBook(1_000), ids, keys),
+            PostgresPrivacyStore(pool, ids, keys),
             PostgresEventStream(pool, b"key"),
             PostgresFactsStore(pool, 3_600),
         )

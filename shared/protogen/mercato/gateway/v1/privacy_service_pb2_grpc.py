@@ -50,6 +50,11 @@ class PrivacyServiceStub:
                 request_serializer=mercato_dot_gateway_dot_v1_dot_privacy__service__pb2.ApplyRetentionRequest.SerializeToString,
                 response_deserializer=mercato_dot_gateway_dot_v1_dot_privacy__service__pb2.ApplyRetentionResponse.FromString,
                 _registered_method=True)
+        self.RotateKeys = channel.unary_stream(
+                '/mercato.gateway.v1.PrivacyService/RotateKeys',
+                request_serializer=mercato_dot_gateway_dot_v1_dot_privacy__service__pb2.RotateKeysRequest.SerializeToString,
+                response_deserializer=mercato_dot_gateway_dot_v1_dot_privacy__service__pb2.RotateKeysResponse.FromString,
+                _registered_method=True)
 
 
 class PrivacyServiceServicer:
@@ -83,6 +88,16 @@ class PrivacyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateKeys(self, request, context):
+        """Rotates the keys by which personal data of all tenants is sealed, while everything goes on; afterwards nothing of people erased before can
+        be read from old copies. Streams progress. It happens by itself a day after an erasure.
+
+        Errors: FAILED_PRECONDITION (a rotation is running), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PrivacyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -100,6 +115,11 @@ def add_PrivacyServiceServicer_to_server(servicer, server):
                     servicer.ApplyRetention,
                     request_deserializer=mercato_dot_gateway_dot_v1_dot_privacy__service__pb2.ApplyRetentionRequest.FromString,
                     response_serializer=mercato_dot_gateway_dot_v1_dot_privacy__service__pb2.ApplyRetentionResponse.SerializeToString,
+            ),
+            'RotateKeys': grpc.unary_stream_rpc_method_handler(
+                    servicer.RotateKeys,
+                    request_deserializer=mercato_dot_gateway_dot_v1_dot_privacy__service__pb2.RotateKeysRequest.FromString,
+                    response_serializer=mercato_dot_gateway_dot_v1_dot_privacy__service__pb2.RotateKeysResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -184,6 +204,33 @@ class PrivacyService:
             '/mercato.gateway.v1.PrivacyService/ApplyRetention',
             mercato_dot_gateway_dot_v1_dot_privacy__service__pb2.ApplyRetentionRequest.SerializeToString,
             mercato_dot_gateway_dot_v1_dot_privacy__service__pb2.ApplyRetentionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mercato.gateway.v1.PrivacyService/RotateKeys',
+            mercato_dot_gateway_dot_v1_dot_privacy__service__pb2.RotateKeysRequest.SerializeToString,
+            mercato_dot_gateway_dot_v1_dot_privacy__service__pb2.RotateKeysResponse.FromString,
             options,
             channel_credentials,
             insecure,

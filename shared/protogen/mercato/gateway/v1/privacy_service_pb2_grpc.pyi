@@ -31,6 +31,12 @@ class PrivacyServiceStub:
 
     Errors: UNAVAILABLE.
     """
+    RotateKeys: _aio.UnaryStreamMultiCallable[_privacy_service_pb2.RotateKeysRequest, _privacy_service_pb2.RotateKeysResponse]
+    """Rotates the keys by which personal data of all tenants is sealed, while everything goes on; afterwards nothing of people erased before can
+    be read from old copies. Streams progress. It happens by itself a day after an erasure.
+
+    Errors: FAILED_PRECONDITION (a rotation is running), UNAVAILABLE.
+    """
 
 class PrivacyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Proves erasures and applies retention. `UserEventService` has the requests themselves: ExportUserData and EraseUserData."""
@@ -66,6 +72,18 @@ class PrivacyServiceServicer(metaclass=_abc_1.ABCMeta):
         """Removes the tenant's data that is older than the settings allow, or only counts it. It happens by itself in the background.
 
         Errors: UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def RotateKeys(
+        self,
+        request: _privacy_service_pb2.RotateKeysRequest,
+        context: _aio.ServicerContext[_privacy_service_pb2.RotateKeysRequest, _abc.AsyncIterator[_privacy_service_pb2.RotateKeysResponse]],
+    ) -> _abc.AsyncIterator[_privacy_service_pb2.RotateKeysResponse]:
+        """Rotates the keys by which personal data of all tenants is sealed, while everything goes on; afterwards nothing of people erased before can
+        be read from old copies. Streams progress. It happens by itself a day after an erasure.
+
+        Errors: FAILED_PRECONDITION (a rotation is running), UNAVAILABLE.
         """
 
 def add_PrivacyServiceServicer_to_server(servicer: PrivacyServiceServicer, server: _aio.Server) -> None: ...
