@@ -10,13 +10,20 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "shared" / "protogen")]
 
-from deploy.monitoring.source.declared import declared  # noqa: E402 - found by the path above
+from deploy.monitoring.source.dashboards import DASHBOARDS  # noqa: E402 - found by the path above
+from deploy.monitoring.source.declared import declared  # noqa: E402
 from deploy.monitoring.source.metrics_page import metrics_page  # noqa: E402
+from deploy.monitoring.source.objectives import rules_file  # noqa: E402
+
+MONITORING = ROOT / "deploy" / "monitoring"
 
 
 def files() -> Iterator[tuple[Path, str]]:
     """Every generated file and what it must hold."""
     yield ROOT / "docs" / "metrics.md", metrics_page(declared())
+    yield MONITORING / "rules" / "objectives.yaml", rules_file(MONITORING / "objectives.yaml")
+    for dashboard in DASHBOARDS:
+        yield MONITORING / "dashboards" / f"{dashboard.uid}.json", dashboard.to_json()
 
 
 def main() -> int:

@@ -24,6 +24,7 @@ LABELS = {
     "orderer": "`blend`, `learned`, `fallback`",
     "outbox": "`products`, `documents`",
     "outcome": "how it ended, named in the code",
+    "part": "parts of an answer's making, named in the code",
     "peer": "names of services",
     "priority": "priorities in `shared/context/priority.py`",
     "query": "names of the statements in `queries.sql` and the other `.sql` files; `other`",
@@ -35,6 +36,7 @@ LABELS = {
     "stage": "stages in `recommendation.proto`",
     "state": "states of an erasure",
     "store": "stores of data, named in the code",
+    "substitute": "what stood in for a stage, named in the code",
     "task": "background tasks, named in the code",
 }
 HEAD = """# Metrics

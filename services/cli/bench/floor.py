@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -46,23 +47,42 @@ class SuiteOf:
     request: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class RunningSuite:
+    """`call` sends request number n to the gateway."""
+
+    call: Callable[[int], Awaitable[object]]
+    pids: tuple[int, ...]
+
+    def cpu_seconds(self) -> float:
+        """CPU time of all of its processes so far."""
+        ticks = 0
+        for pid in self.pids:
+            # After the name in brackets: user and system time are the 12th and 13th field.
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
 @asynccontextmanager
 async def empty_suite(
     pipeline: Sequence[Sequence[str]],
 ) -> AsyncIterator[Any]:
     """An empty gateway over empty services, one process each; yields the call to the gateway."""
-    async with suite_of(SuiteOf(), pipeline) as call:
-        yield lambda request: call(0)
+    async with suite_of(SuiteOf(), pipeline) as suite:
+        yield lambda request: suite.call(0)
 
 
 @asynccontextmanager
-async def suite_of(kind: SuiteOf, pipeline: Sequence[Sequence[str]]) -> AsyncIterator[Any]:
-    """A gateway over services, one process each; yields a function that sends request number n to the gateway."""
+async def suite_of(kind: SuiteOf, pipeline: Sequence[Sequence[str]]) -> AsyncIterator[RunningSuite]:
+    """A gateway over services, one process each."""
     async with AsyncExitStack() as stack:
+        pids: list[int] = []
 
         def start(listen: str, size: int, stages: Sequence[str] = ()) -> None:
             process = start_module(kind.module, [listen, str(size), *stages], kind.environment)
             stack.callback(end_process, process)
+            pids.append(process.pid)
 
         addresses: dict[str, str] = {}
         for name in dict.fromkeys(name for stage in pipeline for name in stage):
@@ -73,7 +93,7 @@ async def suite_of(kind: SuiteOf, pipeline: Sequence[Sequence[str]]) -> AsyncIte
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(gateway))
         call: Any = channel.unary_unary(kind.method)
         await _answering(lambda: call(kind.request, timeout=2))
-        yield lambda number: call(kind.request)
+        yield RunningSuite(lambda number: call(kind.request), tuple(pids))
 
 
 def start_module(
