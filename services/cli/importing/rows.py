@@ -21,6 +21,8 @@ from services.cli.errors import CliError
 from services.cli.importing.rejects import Violation
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
+MAX_UNPACKED_RATIO, MIN_UNPACKED_BYTES = 100, 256 * 1024 * 1024
+"""A packed Parquet file may unpack to so many times its size, and to so many bytes in any case."""
 TEXT_SUFFIXES = frozenset({".md", ".txt"})
 DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, pa.ArrowException, OSError)
 
@@ -79,7 +81,7 @@ class Source:
         elif kind[0] in (".csv", ".tsv"):
             yield from csv_rows(name, stream, "\t" if kind[0] == ".tsv" else ",")
         elif kind[0] in (".parquet", ".pq"):
-            yield from parquet_rows(name, _seekable(stream) if packed else stream)
+            yield from parquet_rows(name, _seekable(stream, self._bytes) if packed else stream)
         elif kind[0] in TEXT_SUFFIXES:
             yield text_row(name, self.path.name.partition(".")[0], stream)
         else:
@@ -130,7 +132,7 @@ def csv_rows(name: str, stream: IO[bytes], delimiter: str) -> Iterator[Row]:
             lines.again()
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
             continue
-        if not cells:
+        if not cells and not lines.too_long:
             continue
         row = _csv_row(Row(name, lines.first), header, cells, too_long=lines.too_long)
         yield row
@@ -259,11 +261,15 @@ def _lines(stream: IO[bytes]) -> Iterator[bytes | None]:
         yield None
 
 
-def _seekable(stream: IO[bytes]) -> IO[bytes]:
-    """Unpacked into a temporary file: Parquet is read from its end."""
+def _seekable(stream: IO[bytes], packed_bytes: int) -> IO[bytes]:
+    """Unpacked into a temporary file: Parquet is read from its end. Raises CliError for what unpacks too far."""
+    most = max(packed_bytes * MAX_UNPACKED_RATIO, MIN_UNPACKED_BYTES)
     copy = cast(IO[bytes], tempfile.TemporaryFile())  # noqa: SIM115 - closed with the reader that holds it
     while block := stream.read(1 << 20):
         copy.write(block)
+        if copy.tell() > most:
+            copy.close()
+            raise CliError(f"unpacks to more than {MAX_UNPACKED_RATIO} times its {packed_bytes:,} bytes: not imported")
     copy.seek(0)
     return copy
 

@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 from mercato.gateway.v1 import product_pb2
 
+from services.cli.errors import CliError
 from services.cli.importing.items import DOCUMENTS, EVENTS, PRODUCTS, ItemReader
 from services.cli.importing.mapping import MappingError, parse_mapping
 from services.cli.importing.rejects import RejectsFile
-from services.cli.importing.rows import Source
+from services.cli.importing.rows import MAX_LINE_BYTES, MIN_UNPACKED_BYTES, Source
 
 MAP = (
     "product_id=id",
@@ -185,3 +186,19 @@ def test_parquet_of_older_writers_and_broken_texts(tmp_path: Path) -> None:
 def test_a_field_is_given_as_a_whole_or_in_parts(rules: tuple[str, str]) -> None:
     with pytest.raises(MappingError, match="as a whole"):
         mapped(ROW, "product_id=id", *rules)
+
+
+def test_a_csv_line_without_an_end_is_a_problem_and_not_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_bytes(b"product_id,title\n" + b"x" * (MAX_LINE_BYTES + 2))
+    rows = list(Source(path).rows())
+    assert [row.problem.rule if row.problem else "" for row in rows] == ["line.too_long"]
+
+
+def test_a_packed_table_that_unpacks_without_measure_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for _ in range(MIN_UNPACKED_BYTES // 1_000_000 + 2):
+            file.write(bytes(1_000_000))
+    with pytest.raises(CliError, match="unpacks to more than"):
+        list(Source(path).rows())
