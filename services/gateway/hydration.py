@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mercato.catalog.v1 import catalog_service_pb2
 from mercato.catalog.v1.catalog_service_pb2_grpc import CatalogServiceStub
@@ -14,6 +16,7 @@ from shared.context.request import current_tenant
 from shared.telemetry.metrics import CacheMeter
 
 LARGEST_READ = 1000
+DAY_S = 86_400.0
 LOOKUPS = CacheMeter("remembered_products")
 """Asked only while the catalogue is down."""
 
@@ -21,10 +24,19 @@ LOOKUPS = CacheMeter("remembered_products")
 class Hydrator:
     """Reads the catalogue; remembers what it read for the time when the catalogue is down."""
 
-    def __init__(self, catalog: CatalogServiceStub, remembered: int) -> None:
+    def __init__(
+        self,
+        catalog: CatalogServiceStub,
+        remembered: int,
+        seconds: float = DAY_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Remembers so many products for so long; that one was deleted is not forgotten by age."""
         self._catalog = catalog
         self._remembered = remembered
-        self._products: OrderedDict[tuple[str, str], product_pb2.Product | None] = OrderedDict()
+        self._seconds = seconds
+        self._clock = clock
+        self._products: OrderedDict[tuple[str, str], tuple[float, product_pb2.Product | None]] = OrderedDict()
 
     async def read(self, product_ids: Sequence[str], stages: Stages, seconds: float) -> dict[str, product_pb2.Product]:
         """Products that exist, by id.
@@ -40,7 +52,7 @@ class Hydrator:
             recommendation_pb2.STAGE_CATALOG, seconds, lambda: self._catalog.BatchGetProducts(request)
         )
         if response is None:
-            return self._recall(tenant, ids)
+            return self._recall(tenant, ids, stages)
         found = {product.product_id: product for product in response.products}
         for product_id in ids:
             self._remember(tenant, product_id, found.get(product_id))
@@ -50,18 +62,32 @@ class Hydrator:
         """Notes that a product was deleted."""
         self._remember(tenant, product_id, None)
 
-    def _recall(self, tenant: str, ids: list[str]) -> dict[str, product_pb2.Product]:
+    def remembered(self, tenant: str) -> list[product_pb2.Product]:
+        """Products of a tenant that are known and not too old, those seen last at the end."""
+        oldest = self._clock() - self._seconds
+        return [
+            product
+            for (owner, _), (time_s, product) in self._products.items()
+            if owner == tenant and product is not None and time_s >= oldest
+        ]
+
+    def _recall(self, tenant: str, ids: list[str], stages: Stages) -> dict[str, product_pb2.Product]:
         recalled: dict[str, product_pb2.Product] = {}
+        now, age_s = self._clock(), None
         for product_id in ids:
-            known = (tenant, product_id) in self._products
+            time_s, product = self._products.get((tenant, product_id), (-math.inf, product_pb2.Product()))
+            if product is None:
+                continue
+            known = now - time_s <= self._seconds
             LOOKUPS.count(hits=known, misses=not known)
-            product = self._products.get((tenant, product_id), product_pb2.Product(product_id=product_id))
-            if product is not None:
-                recalled[product_id] = product
+            recalled[product_id] = product if known else product_pb2.Product(product_id=product_id)
+            age_s = max(age_s or 0.0, now - time_s) if known else age_s
+        substitute = recommendation_pb2.SUBSTITUTE_REMEMBERED_PRODUCTS
+        stages.stand_in(recommendation_pb2.STAGE_CATALOG, substitute, age_s)
         return recalled
 
     def _remember(self, tenant: str, product_id: str, product: product_pb2.Product | None) -> None:
-        self._products[tenant, product_id] = product
+        self._products[tenant, product_id] = (self._clock(), product)
         self._products.move_to_end((tenant, product_id))
         while len(self._products) > self._remembered:
             self._products.popitem(last=False)
@@ -82,6 +108,11 @@ def matches(product: product_pb2.Product, filter_: product_pb2.ProductFilter) ->
     if product.product_id in filter_.excluded_product_ids:
         return False
     return _price_matches(product, filter_) if known else not _restricts(filter_)
+
+
+def can_check(filter_: product_pb2.ProductFilter) -> bool:
+    """Whether `matches` sees all that a filter asks for: attributes are known to the index alone."""
+    return not filter_.attributes
 
 
 def narrowed(filter_: product_pb2.ProductFilter, category: str) -> product_pb2.ProductFilter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mercato.trainer.v1 import trainer_service_pb2 as pb
@@ -11,7 +11,9 @@ from mercato.trainer.v1 import trainer_service_pb2 as pb
 from shared.release.behaviour import USER_ENCODER
 from shared.release.reader import ReleaseReader
 
-POPULAR, NEIGHBOURS = 500, 20
+POPULAR, POPULAR_IN, NEIGHBOURS = 500, 100, 20
+PATH = " > "
+"""Between the categories of a path, as releases join them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class ReleaseLists:
     release_id: str = ""
     popular: tuple[str, ...] = ()
     neighbours: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
+    popular_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Popular products of each category, best first."""
     encodes_behaviour: bool = False
     """Whether the release has a behaviour model."""
 
@@ -47,13 +51,31 @@ def _lists(
     neighbours: Iterable[pb.ReadItemNeighboursResponse],
     encodes_behaviour: bool,
 ) -> ReleaseLists:
-    found = [
-        (-buyers, product_id)
-        for part in statistics
-        for buyers, product_id in zip(part.buyers_56d, part.product_ids, strict=True)
-    ]
-    popular = tuple(product_id for _, product_id in sorted(found)[:POPULAR])
-    return ReleaseLists(release_id, popular, _neighbours(neighbours), encodes_behaviour)
+    found: list[tuple[int, str, int]] = []
+    leaves: list[str] = []
+    for part in statistics:
+        leaves = leaves or list(part.leaves)
+        found += zip([-buyers for buyers in part.buyers_56d], part.product_ids, part.leaf_indexes, strict=True)
+    found.sort()
+    return ReleaseLists(
+        release_id=release_id,
+        popular=tuple(product_id for _, product_id, _ in found[:POPULAR]),
+        neighbours=_neighbours(neighbours),
+        popular_in=_popular_in(found, leaves),
+        encodes_behaviour=encodes_behaviour,
+    )
+
+
+def _popular_in(found: Sequence[tuple[int, str, int]], leaves: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Of products from the most popular on, with their leaf categories: the first ones of every category."""
+    paths = [tuple(dict.fromkeys(filter(None, leaf.split(PATH)))) for leaf in leaves]
+    parts: dict[str, list[str]] = {}
+    for _, product_id, leaf in found:
+        for category in paths[leaf]:
+            part = parts.setdefault(category, [])
+            if len(part) < POPULAR_IN:
+                part.append(product_id)
+    return {category: tuple(part) for category, part in parts.items()}
 
 
 def _neighbours(parts: Iterable[pb.ReadItemNeighboursResponse]) -> dict[str, tuple[tuple[str, float], ...]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from services.gateway.answers import Answerer
 from services.gateway.experiments import Experiments
 from services.gateway.hydration import Hydrator
+from services.gateway.profiles import Profiles
 from services.gateway.releases import ReleaseChooser
 from services.gateway.stubs import Stubs
 
@@ -17,6 +18,7 @@ class Pipeline:
 
     stubs: Stubs
     hydrator: Hydrator
+    profiles: Profiles
     releases: ReleaseChooser
     experiments: Experiments
     answerer: Answerer

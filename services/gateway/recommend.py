@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from mercato.encoder.v1 import encoder_service_pb2
 from mercato.gateway.v1 import product_pb2, recommendation_pb2
 from mercato.gateway.v1 import recommendation_service_pb2 as pb
-from mercato.profile.v1 import profile_features_pb2, profile_service_pb2
+from mercato.profile.v1 import profile_features_pb2
 from mercato.ranking.v1 import ranking_service_pb2
 from mercato.retrieval.v1 import retrieval_service_pb2
 
 from services.gateway.answers import Ranked
 from services.gateway.experiments import Plan
-from services.gateway.hydration import narrowed, shows
+from services.gateway.hydration import can_check, narrowed, shows
+from services.gateway.ladder import Wanted, by_retrieval, from_lists
 from services.gateway.lists import ReleaseLists
 from services.gateway.pipeline import Pipeline
 from services.gateway.seeds import Seeds, behaviour_rows, build_seeds
@@ -56,6 +57,7 @@ class Recommend:
     def __init__(self, pipeline: Pipeline, seconds: float) -> None:
         self._stubs = pipeline.stubs
         self._hydrator = pipeline.hydrator
+        self._profiles = pipeline.profiles
         self._releases = pipeline.releases
         self._experiments = pipeline.experiments
         self._answerer = pipeline.answerer
@@ -77,15 +79,17 @@ class Recommend:
         """Answers by one release; an empty one leaves the choice to retrieval, and the others follow it."""
         request, stages = wish.request, Stages()
         with use_deadline(self._seconds):
-            features = await self._features(request, stages)
+            features = await self._profiles.read(
+                request.user_id, request.visitor_id, stages, self._seconds * PROFILE_SHARE
+            )
             seeds = build_seeds(features, request.context, wish.placement, time.time())
             lists = self._releases.lists(current_tenant(), chosen)
             vector = await self._vector(features, lists, stages) if chosen else b""
             found = await self._candidates(wish, seeds, (chosen, vector), stages)
             release_id = found.release_id if found is not None else lists.release_id
             ranked = await self._order(wish, features, seeds, found, stages)
-            if ranked is None or len(ranked) < wish.size:
-                ranked = _extended(ranked or [], found, wish, seeds, lists)
+            if ranked is None:
+                ranked = _stand_ins(found, wish, seeds, lists, stages)
             results = await self._products(wish, ranked, seeds, stages)
         if not release_id:
             cause = f"{chosen} is not held" if chosen else "no release was trained"
@@ -95,19 +99,6 @@ class Recommend:
         return pb.RecommendResponse(
             results=results, attribution_token=token, missing_stages=stages.missing, release_id=release_id
         )
-
-    async def _features(
-        self, request: pb.RecommendRequest, stages: Stages
-    ) -> profile_features_pb2.ProfileFeatures | None:
-        if not (request.user_id or request.visitor_id):
-            return None
-        wanted = profile_service_pb2.GetProfileFeaturesRequest(user_id=request.user_id, visitor_id=request.visitor_id)
-        response = await stages.run(
-            recommendation_pb2.STAGE_PROFILE,
-            self._seconds * PROFILE_SHARE,
-            lambda: self._stubs.profile.GetProfileFeatures(wanted),
-        )
-        return None if response is None else response.features
 
     async def _vector(
         self, features: profile_features_pb2.ProfileFeatures | None, lists: ReleaseLists, stages: Stages
@@ -191,8 +182,10 @@ class Recommend:
             return None
         if response.fallback_cause:
             stages.note(recommendation_pb2.STAGE_LEARNED_RANKER, response.fallback_cause)
+            stages.stand_in(recommendation_pb2.STAGE_LEARNED_RANKER, recommendation_pb2.SUBSTITUTE_BLEND)
         if response.amount_fallback_cause:
             stages.note(recommendation_pb2.STAGE_EXPECTED_AMOUNT, response.amount_fallback_cause)
+            stages.stand_in(recommendation_pb2.STAGE_EXPECTED_AMOUNT, recommendation_pb2.SUBSTITUTE_PRICE)
         masks = dict(zip(found.candidates.product_ids, found.candidates.channel_masks, strict=True))
         return [Ranked.from_proto(item, masks.get(item.product_id, 0)) for item in response.products]
 
@@ -272,35 +265,26 @@ def _named(
     return result
 
 
-def _extended(
-    ranked: list[Ranked],
+def _stand_ins(
     found: retrieval_service_pb2.FindCandidatesResponse | None,
     wish: Wish,
     seeds: Seeds,
     lists: ReleaseLists,
+    stages: Stages,
 ) -> list[Ranked]:
-    """What ranking gave, then retrieval's candidates in their own order, then lists from memory."""
-    purchased = set(seeds.purchased)
+    """Without an order: retrieval's candidates by its own signals; without candidates: lists from memory."""
     only_bought = wish.placement == Placement.PLACEMENT_BUY_AGAIN
-    taken = {*wish.excluded, *(item.product_id for item in ranked), *(purchased if wish.only_new else ())}
-    extended = list(ranked)
-
-    def take(product_ids: Sequence[str], channel: recommendation_pb2.Channel.ValueType) -> None:
-        for product_id in product_ids:
-            if product_id not in taken and (not only_bought or product_id in purchased):
-                taken.add(product_id)
-                extended.append(Ranked.simple(product_id, channel, -float(len(extended))))
-
-    if found is not None and not ranked:
-        columns = found.candidates
-        order = sorted(
-            range(len(columns.product_ids)), key=lambda i: (-columns.neighbour_scores[i], columns.product_ids[i])
-        )
-        take([columns.product_ids[i] for i in order], recommendation_pb2.CHANNEL_BOUGHT_TOGETHER)
-    if found is None:
-        together = lists.bought_together(zip(seeds.product_ids, seeds.weights, strict=True))
-        if not wish.only_new:
-            take(seeds.purchased_first(), recommendation_pb2.CHANNEL_BUY_AGAIN)
-        take(together, recommendation_pb2.CHANNEL_BOUGHT_TOGETHER)
-        take(lists.popular, recommendation_pb2.CHANNEL_POPULAR)
-    return extended
+    categories = [wish.request.context.category] if wish.request.context.category else wish.request.filter.categories
+    wanted = Wanted(
+        excluded={*wish.excluded, *(seeds.purchased if wish.only_new else ())},
+        only=frozenset(seeds.purchased) if only_bought else None,
+        categories=categories,
+    )
+    unrestricted = not wish.request.HasField("filter") and not categories and not only_bought
+    if found is not None and not found.candidates.product_ids and unrestricted and lists.popular:
+        stages.note(recommendation_pb2.STAGE_RETRIEVAL, "no candidates")  # an index that was lost is filled again
+    elif found is not None:
+        stages.stand_in(recommendation_pb2.STAGE_RANKING, recommendation_pb2.SUBSTITUTE_RETRIEVAL_ORDER)
+        return by_retrieval(found.candidates, seeds, lists, wanted)
+    stages.stand_in(recommendation_pb2.STAGE_RETRIEVAL, recommendation_pb2.SUBSTITUTE_LISTS)
+    return from_lists(seeds, lists, wanted) if can_check(wish.request.filter) else []

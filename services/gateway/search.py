@@ -10,21 +10,21 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mercato.encoder.v1 import encoder_service_pb2
 from mercato.gateway.v1 import recommendation_pb2
 from mercato.gateway.v1 import search_service_pb2 as pb
-from mercato.profile.v1 import profile_features_pb2, profile_service_pb2
 from mercato.ranking.v1 import ranking_service_pb2
 from mercato.retrieval.v1 import candidates_pb2, retrieval_service_pb2
 
 from services.gateway.answers import Ranked
-from services.gateway.hydration import narrowed, shows
+from services.gateway.hydration import can_check, narrowed, shows
 from services.gateway.pipeline import Pipeline
+from services.gateway.remembered_search import RememberedSearch
 from services.gateway.stages import Stages
-from shared.client.failures import remote_errors
 from shared.context.request import current_tenant, use_deadline
+from shared.errors.base import Unavailable
 from shared.pagination.token import decode_token, encode_token, hash_arguments
 
 DEFAULT_SIZE, LARGEST_SIZE = 20, 100
 REACHABLE = 500
-ENCODER_SHARE, PROFILE_SHARE, RANKING_SHARE, CATALOG_SHARE = 0.3, 0.2, 0.2, 0.25
+ENCODER_SHARE, PROFILE_SHARE, RETRIEVAL_SHARE, RANKING_SHARE, CATALOG_SHARE = 0.3, 0.2, 0.5, 0.2, 0.25
 NOT_IN_TOKEN = ("page_size", "page_token", "explain")
 
 
@@ -34,6 +34,8 @@ class Search:
     def __init__(self, pipeline: Pipeline, seconds: float) -> None:
         self._stubs = pipeline.stubs
         self._hydrator = pipeline.hydrator
+        self._profiles = pipeline.profiles
+        self._remembered = RememberedSearch(pipeline.hydrator)
         self._releases = pipeline.releases
         self._experiments = pipeline.experiments
         self._answerer = pipeline.answerer
@@ -49,16 +51,19 @@ class Search:
         plan = self._experiments.plan(tenant, "search", person)
         wanted = plan.parameters.release_id if plan.about_releases else None
         release_id = self._releases.choose(tenant, person, wanted).release_id
-        known = person if plan.personalized else ""
+        ids = (request.user_id, request.visitor_id) if plan.personalized else ("", "")
         with use_deadline(self._seconds):
             encoded, features = await asyncio.gather(
-                self._encode(request, stages), self._features(request, known, stages)
+                self._encode(request, stages), self._profiles.read(*ids, stages, self._seconds * PROFILE_SHARE)
             )
             found = await self._find(request, encoded, release_id, stages)
             order = ranking_service_pb2.RankRequest(
                 profile=features, rank_time=Timestamp(seconds=time_s), release_id=release_id
             )
-            ranked = await self._order(request, order, found, stages)
+            if found is None:
+                ranked = await self._from_memory(request, release_id, stages)
+            else:
+                ranked = await self._order(request, order, found, stages)
             results, consumed = await self._page(request, ranked[offset:REACHABLE], size, stages)
         after = offset + consumed
         token = (
@@ -84,26 +89,14 @@ class Search:
             lambda: self._stubs.encoder.EncodeTexts(texts),
         )
 
-    async def _features(
-        self, request: pb.SearchRequest, person: str, stages: Stages
-    ) -> profile_features_pb2.ProfileFeatures | None:
-        if not person:
-            return None
-        wanted = profile_service_pb2.GetProfileFeaturesRequest(user_id=request.user_id, visitor_id=request.visitor_id)
-        response = await stages.run(
-            recommendation_pb2.STAGE_PROFILE,
-            self._seconds * PROFILE_SHARE,
-            lambda: self._stubs.profile.GetProfileFeatures(wanted),
-        )
-        return response.features if response is not None and response.features.known else None
-
     async def _find(
         self,
         request: pb.SearchRequest,
         encoded: encoder_service_pb2.EncodeTextsResponse | None,
         release_id: str,
         stages: Stages,
-    ) -> list[retrieval_service_pb2.ScoredProduct]:
+    ) -> list[retrieval_service_pb2.ScoredProduct] | None:
+        """None: retrieval is missing."""
         wanted = retrieval_service_pb2.SearchProductsRequest(
             vector=encoded.vectors[0].components if encoded else b"",
             model_release=encoded.model_release if encoded else "",
@@ -112,11 +105,31 @@ class Search:
             limit=REACHABLE,
             release_id=release_id,
         )
-        with remote_errors("retrieval"):
-            response = await self._stubs.retrieval.SearchProducts(wanted)
+        response = await stages.run(
+            recommendation_pb2.STAGE_RETRIEVAL,
+            self._seconds * RETRIEVAL_SHARE,
+            lambda: self._stubs.retrieval.SearchProducts(wanted),
+        )
+        if response is None:
+            return None
         for failed in response.failed_channels:
             stages.note(recommendation_pb2.STAGE_VECTOR_INDEX, failed.cause)
+        for stage in (recommendation_pb2.STAGE_ENCODER, recommendation_pb2.STAGE_VECTOR_INDEX):
+            stages.stand_in(stage, recommendation_pb2.SUBSTITUTE_WORDS)
         return list(response.products)
+
+    async def _from_memory(self, request: pb.SearchRequest, release_id: str, stages: Stages) -> list[Ranked]:
+        """Raises Unavailable when nothing is remembered."""
+        tenant = current_tenant()
+        filter_ = narrowed(request.filter, request.context.category)
+        lists = self._releases.lists(tenant, release_id)
+        found: list[Ranked] = []
+        if can_check(filter_):
+            found = await self._remembered.find(tenant, request.query.strip(), filter_, lists)
+        if not found:
+            raise Unavailable("retrieval")
+        stages.stand_in(recommendation_pb2.STAGE_RETRIEVAL, recommendation_pb2.SUBSTITUTE_REMEMBERED_SEARCH)
+        return found
 
     async def _order(
         self,

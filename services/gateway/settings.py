@@ -98,6 +98,12 @@ class GatewaySettings(ServiceSettings):
     """Longest time until a change of a tenant's or key's quota counts."""
     remembered_products: int = Field(20_000, ge=0)
     """Products kept in memory for answers while the catalogue is down."""
+    remembered_products_seconds: float = Field(86_400.0, gt=0)
+    """Older ones are shown by their ids alone: their prices may be wrong."""
+    remembered_profiles_mib: float = Field(32.0, ge=0)
+    """Memory for what is known of the people who came last, for answers while the profile service is down."""
+    remembered_profiles_seconds: float = Field(900.0, gt=0)
+    """What is known of a person is forgotten after this, also when they are erased in another gateway."""
 
     @model_validator(mode="after")
     def _tokens_are_whole(self) -> Self:

@@ -1,4 +1,4 @@
-"""Similar products: by vector and by neighbours; by neighbours from memory when retrieval is down."""
+"""Similar products: by vector and by neighbours; neighbours and popular ones from memory when retrieval is down."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from mercato.gateway.v1 import recommendation_service_pb2 as pb
 from mercato.retrieval.v1 import retrieval_service_pb2
 
 from services.gateway.answers import Ranked
-from services.gateway.hydration import matches
+from services.gateway.hydration import can_check, matches
+from services.gateway.ladder import similar_from_lists
 from services.gateway.pipeline import Pipeline
 from services.gateway.recommend import DEFAULT_SIZE, LARGEST_SIZE, SPARE
 from services.gateway.stages import Stages
@@ -40,15 +41,17 @@ class SimilarProducts:
         with use_deadline(self._seconds):
             found = await self._find(request, size, release_id, stages)
             ranked = [_ranked(item) for item in found.products] if found is not None else []
-            if found is None:
-                ranked = self._from_lists(request.product_id, release_id)
             ids = [request.product_id, *(item.product_id for item in ranked[: size + SPARE])]
             products = await self._hydrator.read(ids, stages, self._seconds * CATALOG_SHARE)
-        origin = products.get(request.product_id)
-        if origin is None:
-            raise NotFound("product", request.product_id)
-        if found is None and not ranked:
-            raise Unavailable("retrieval")
+            origin = products.get(request.product_id)
+            if origin is None:
+                raise NotFound("product", request.product_id)
+            if found is None:
+                if not can_check(request.filter):
+                    raise Unavailable("retrieval")
+                ranked = self._from_lists(origin, release_id, stages)[: size + SPARE]
+                ids = [item.product_id for item in ranked]
+                products = await self._hydrator.read(ids, stages, self._seconds * CATALOG_SHARE)
         results = _page(ranked, products, origin, request.filter)[:size]
         shown = [result.product.product_id for result in results]
         token = self._answerer.token("similar", release_id, shown, exposures=plan.exposures)
@@ -69,10 +72,14 @@ class SimilarProducts:
             stages.note(recommendation_pb2.STAGE_VECTOR_INDEX, failed.cause)
         return found
 
-    def _from_lists(self, product_id: str, release_id: str) -> list[Ranked]:
-        neighbours = self._releases.lists(current_tenant(), release_id).neighbours.get(product_id, ())
-        channel = recommendation_pb2.CHANNEL_BOUGHT_TOGETHER
-        return [Ranked.simple(neighbour, channel, weight) for neighbour, weight in neighbours]
+    def _from_lists(self, origin: product_pb2.Product, release_id: str, stages: Stages) -> list[Ranked]:
+        """Raises Unavailable when the lists know nothing of the product."""
+        lists = self._releases.lists(current_tenant(), release_id)
+        ranked = similar_from_lists(origin.product_id, origin.category_path, lists)
+        if not ranked:
+            raise Unavailable("retrieval")
+        stages.stand_in(recommendation_pb2.STAGE_RETRIEVAL, recommendation_pb2.SUBSTITUTE_LISTS)
+        return ranked
 
 
 def _page(
@@ -87,7 +94,8 @@ def _page(
         if product is None or item.product_id == origin.product_id or not matches(product, filter_):
             continue
         result = item.to_proto(product)
-        result.reason.related_product_id = origin.product_id
+        if result.reason.code != recommendation_pb2.REASON_CODE_POPULAR:
+            result.reason.related_product_id = origin.product_id
         result.reason.text = result.reason.text.format(title=origin.title or origin.product_id)
         results.append(result)
     return results

@@ -10,7 +10,7 @@ from mercato.gateway.v1 import recommendation_pb2
 
 from shared.client.failures import remote_errors
 from shared.context.request import use_deadline
-from shared.errors.base import Cancelled, DeadlineExceeded, MercatoError, Unavailable
+from shared.errors.base import Cancelled, DeadlineExceeded, InvalidArgument, MercatoError, Unavailable
 from shared.telemetry import tracing
 from shared.telemetry.logs import logger
 from shared.telemetry.metrics import counter, histogram
@@ -18,9 +18,19 @@ from shared.telemetry.tracing import child_span
 
 T = TypeVar("T")
 Stage = recommendation_pb2.Stage
+Substitute = recommendation_pb2.Substitute
 
 _log = logger("stages")
 _missing = counter("gateway_missing_stages_total", "Stages left out of an answer.", ["stage"])
+STAND_INS = counter(
+    "gateway_stand_ins_total", "Answers in which something stood in for a missing stage.", ["substitute"]
+)
+STALE = histogram(
+    "gateway_stale_age_seconds",
+    "Age of what was remembered, where it stood in for a missing stage.",
+    ["substitute"],
+    (1, 10, 60, 300, 900, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600),
+)
 _seconds = histogram("gateway_stage_seconds", "Time of a stage as the gateway sees it.", ["stage"])
 
 
@@ -31,16 +41,17 @@ class Stages:
         self.missing: list[recommendation_pb2.MissingStage] = []
 
     async def run(self, stage: Stage.ValueType, seconds: float, start: Callable[[], Awaitable[T]]) -> T | None:
-        """The stage's result, or None when it failed; the caller's cancellation goes through.
+        """The stage's result, or None when it failed.
 
-        `start` makes the call, so that the call sees the stage's deadline.
+        The caller's cancellation goes through, and so does InvalidArgument: that is the caller's mistake. `start` makes
+        the call, so that the call sees the stage's deadline.
         """
         name = Stage.Name(stage).removeprefix("STAGE_").lower()
         began = time.perf_counter()
         try:
             with use_deadline(seconds), remote_errors(name), child_span(f"stage {name}"):
                 return await start()
-        except Cancelled:
+        except (Cancelled, InvalidArgument):
             raise
         except MercatoError as error:
             self.note(stage, _cause(error))
@@ -57,6 +68,19 @@ class Stages:
             _missing.labels(name).inc()
             tracing.note("stage missing", {"stage": name, "cause": cause})
             self.missing.append(recommendation_pb2.MissingStage(stage=stage, cause=cause))
+
+    def stand_in(self, stage: Stage.ValueType, substitute: Substitute.ValueType, age_s: float | None = None) -> None:
+        """Says what stood in for a missing stage, and how old it was. Of the same stage the oldest counts."""
+        name = Substitute.Name(substitute).removeprefix("SUBSTITUTE_").lower()
+        for item in self.missing:
+            if item.stage != stage:
+                continue
+            if item.substitute != substitute:
+                STAND_INS.labels(name).inc()
+                item.substitute = substitute
+            if age_s is not None:
+                STALE.labels(name).observe(age_s)
+                item.age.FromNanoseconds(max(item.age.ToNanoseconds(), round(age_s * 1e9)))
 
 
 def _cause(error: MercatoError) -> str:

@@ -36,6 +36,7 @@ from services.gateway.limits.wiring import open_limits
 from services.gateway.lists import ReleaseLists, read_lists
 from services.gateway.pipeline import Pipeline
 from services.gateway.privacy import Privacy
+from services.gateway.profiles import Profiles, Remembering
 from services.gateway.recommend import Recommend
 from services.gateway.releases import ReleaseChooser
 from services.gateway.search import Search
@@ -56,6 +57,8 @@ from shared.client.channel import channel_check
 from shared.release.follower import ReleaseFollower
 from shared.server.parts import ServiceParts, Servicer
 
+MIB = 1 << 20
+
 
 @asynccontextmanager
 async def build(settings: GatewaySettings) -> AsyncIterator[ServiceParts]:
@@ -65,11 +68,12 @@ async def build(settings: GatewaySettings) -> AsyncIterator[ServiceParts]:
         lists: ReleaseFollower[ReleaseLists] = ReleaseFollower(stubs.channels["trainer"], read_lists)
         releases = ReleaseChooser(stubs, lists)
         experiments = Experiments(stubs.channels["trainer"], releases.is_held)
-        privacy = Privacy(stubs)
+        profiles = Profiles(stubs.profile, _remembering(settings))
+        privacy = Privacy(stubs, profiles.forget)
         yield ServiceParts(
             name="gateway",
             servicers=(
-                *_servicers(settings, stubs, (releases, experiments), access.use_cases),
+                *_servicers(settings, stubs, (profiles, releases, experiments), access.use_cases),
                 *_people(settings, stubs, privacy),
             ),
             dependencies={**access.checks, **{name: channel_check(stubs.channels[name], name) for name in SERVICES}},
@@ -79,15 +83,20 @@ async def build(settings: GatewaySettings) -> AsyncIterator[ServiceParts]:
         )
 
 
+def _remembering(settings: GatewaySettings) -> Remembering:
+    return Remembering(settings.remembered_profiles_seconds, round(settings.remembered_profiles_mib * MIB))
+
+
 def _servicers(
     settings: GatewaySettings,
     stubs: Stubs,
-    followed: tuple[ReleaseChooser, Experiments],
+    known: tuple[Profiles, ReleaseChooser, Experiments],
     access: AccessUseCases,
 ) -> tuple[Servicer, ...]:
     signer = TokenSigner(load_key(settings.token_key, settings.data))
-    answerer, hydrator = Answerer(signer), Hydrator(stubs.catalog, settings.remembered_products)
-    pipeline = Pipeline(stubs, hydrator, *followed, answerer)
+    answerer = Answerer(signer)
+    hydrator = Hydrator(stubs.catalog, settings.remembered_products, settings.remembered_products_seconds)
+    pipeline = Pipeline(stubs, hydrator, *known, answerer)
     recommend = Recommend(pipeline, settings.recommend_seconds)
     similar = SimilarProducts(pipeline, settings.search_seconds)
     search = Search(pipeline, settings.search_seconds)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mercato.errors.v1 import error_reason_pb2
-from mercato.gateway.v1 import item_result_pb2, support_document_pb2
+from mercato.gateway.v1 import item_result_pb2, recommendation_pb2, support_document_pb2
 from mercato.gateway.v1 import support_service_pb2 as public_pb2
 from mercato.support.v1 import support_service_pb2 as pb
 
-from services.support.domain import Answer, Document, Outcome
+from services.support.domain import Answer, Document, Missing, Outcome, Part
 from services.support.ports import Written
 from shared.errors.base import Violation
 from shared.validation.validator import violations_of
@@ -100,10 +100,22 @@ def answer_parts(answer: Answer) -> Iterator[pb.AskResponse]:
             confidence=answer.confidence,
             threshold=answer.threshold,
             handover=answer.handover,
+            missing_stages=[_missing_to_proto(answer.missing)] if answer.missing is not None else (),
         )
     )
 
 
+def _missing_to_proto(missing: Missing) -> recommendation_pb2.MissingStage:
+    return recommendation_pb2.MissingStage(
+        stage=_STAGES[missing.part], cause=missing.cause, substitute=recommendation_pb2.SUBSTITUTE_HANDOVER
+    )
+
+
+_STAGES = {
+    Part.ENCODER: recommendation_pb2.STAGE_ENCODER,
+    Part.INDEX: recommendation_pb2.STAGE_RETRIEVAL,
+    Part.DOCUMENTS: recommendation_pb2.STAGE_DOCUMENTS,
+}
 _OUTCOMES = {
     Outcome.ANSWERED: public_pb2.ANSWER_OUTCOME_ANSWERED,
     Outcome.UNANSWERED: public_pb2.ANSWER_OUTCOME_UNANSWERED,

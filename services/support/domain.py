@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
+from enum import Enum, StrEnum
 
 CUTTING_RULES = "1"
 """Changes whenever `cut_passages` would cut otherwise, so that documents are cut and indexed again."""
@@ -87,6 +87,22 @@ class Outcome(Enum):
     UNANSWERED = 2
 
 
+class Part(StrEnum):
+    """A part of an answer's making."""
+
+    ENCODER = "encoder"
+    INDEX = "index"
+    DOCUMENTS = "documents"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A part that could not be reached, and why, for people."""
+
+    part: Part
+    cause: str
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a customer is told. Quotes are empty when the outcome is UNANSWERED."""
@@ -96,6 +112,8 @@ class Answer:
     threshold: float
     quotes: tuple[Quote, ...] = ()
     handover: str = ""
+    missing: Missing | None = None
+    """What could not be reached, so that nothing was answered."""
 
 
 @dataclass(frozen=True, slots=True)

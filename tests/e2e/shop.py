@@ -19,6 +19,7 @@ from mercato.gateway.v1 import (
     user_event_pb2,
     user_event_service_pb2,
 )
+from mercato.gateway.v1.experiment_service_pb2_grpc import ExperimentServiceStub
 from mercato.gateway.v1.operations_service_pb2_grpc import OperationsServiceStub
 from mercato.gateway.v1.product_service_pb2_grpc import ProductServiceStub
 from mercato.gateway.v1.profile_service_pb2_grpc import ProfileServiceStub
@@ -94,6 +95,7 @@ class Shop:
         self.support = SupportServiceStub(channel)
         self.profiles = ProfileServiceStub(channel)
         self.operations = OperationsServiceStub(channel)
+        self.experiments = ExperimentServiceStub(channel)
 
     async def call(self, method: Any, request: Any, **options: Any) -> Any:
         return await method(request, metadata=self.metadata, **options)

@@ -55,11 +55,11 @@ figure { margin: 1.5rem 0; } figure svg { max-width: 100%; height: auto; } figca
 """
 
 
-def writer_for(path: Path) -> Callable[[Path, str, Sequence[Block]], None]:
+def writer_for(path: Path, option: str = "--report") -> Callable[[Path, str, Sequence[Block]], None]:
     """The writer for the file's ending. Raises CliError for any but .html and .md."""
     writers = {".html": write_html, ".md": write_markdown}
     if path.suffix not in writers:
-        raise CliError(f"--report: {path.name} must end in .html or .md")
+        raise CliError(f"{option}: {path.name} must end in .html or .md")
     return writers[path.suffix]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import grpc
 import pytest
+from mercato.gateway.v1 import recommendation_pb2
 from mercato.gateway.v1 import support_service_pb2 as public_pb2
 from mercato.gateway.v1.support_document_pb2 import SupportDocument
 from mercato.support.v1 import support_service_pb2 as pb
@@ -226,15 +227,17 @@ async def test_a_missing_document_may_be_deleted_when_allowed(desk: Desk) -> Non
     await desk.stub.DeleteDocument(pb.DeleteDocumentRequest(document_id="x", allow_missing=True))
 
 
-async def test_documents_wait_while_the_encoder_or_the_index_is_down(desk: Desk) -> None:
+async def test_while_the_encoder_or_the_index_is_down_documents_wait_and_people_answer(desk: Desk) -> None:
+    names = {recommendation_pb2.STAGE_ENCODER: "encoder", recommendation_pb2.STAGE_RETRIEVAL: "retrieval"}
     await desk.store(document("returns", RETURNS))
-    for system in (desk.encoder, desk.index):
+    stages = {desk.encoder: recommendation_pb2.STAGE_ENCODER, desk.index: recommendation_pb2.STAGE_RETRIEVAL}
+    for system, stage in stages.items():
         system.down = True
         await desk.worker.work_once()
         assert await desk.waiting() == 1
-        with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await desk.ask("Can I return it?")
-        assert raised.value.code() == grpc.StatusCode.UNAVAILABLE
+        citations, text, conclusion = await desk.ask("Can I return it?")
+        assert (citations, text, conclusion.handover) == ([], "", HANDOVER)
+        assert [(one.stage, one.cause) for one in conclusion.missing_stages] == [(stage, f"{names[stage]} unavailable")]
         system.down = False
         async with asyncio.timeout(20):
             while await desk.waiting():  # the retry is due after a pause

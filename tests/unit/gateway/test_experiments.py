@@ -34,7 +34,7 @@ def held() -> Held:
 
 
 @pytest.fixture
-def experiments(held: Held) -> Experiments:
+async def experiments(held: Held) -> Experiments:
     return Experiments(grpc.aio.insecure_channel("127.0.0.1:1"), held)
 
 
@@ -100,7 +100,7 @@ def test_layers_salts_and_tenants_are_independent() -> None:
     assert even(quadrants(salted, [variant_bucket("another", one) for one in PEOPLE]))
 
 
-def test_nobody_is_in_two_experiments_of_one_layer(experiments: Experiments) -> None:
+async def test_nobody_is_in_two_experiments_of_one_layer(experiments: Experiments) -> None:
     variants = {"control": NOTHING, "denser": diversity(0.1)}
     experiments.hear(
         pb.WatchExperimentsResponse(
@@ -119,7 +119,7 @@ def test_nobody_is_in_two_experiments_of_one_layer(experiments: Experiments) -> 
     assert abs(counts["free",] / len(PEOPLE) - 0.1) < 0.01
 
 
-def test_variants_get_their_shares_and_their_parameters(experiments: Experiments) -> None:
+async def test_variants_get_their_shares_and_their_parameters(experiments: Experiments) -> None:
     blend = experiment_pb2.ExperimentParameters(
         ranker=experiment_pb2.VARIANT_RANKER_BLEND, exclude_purchased=True, personalized=False
     )
@@ -135,7 +135,7 @@ def test_variants_get_their_shares_and_their_parameters(experiments: Experiments
         assert plan.personalized is not changed
 
 
-def test_a_person_sees_the_same_after_a_restart_and_in_another_gateway(held: Held) -> None:
+async def test_a_person_sees_the_same_after_a_restart_and_in_another_gateway(held: Held) -> None:
     said = pb.WatchExperimentsResponse(
         experiments=[running("one", "one", (100, 7000), {"a": NOTHING, "b": diversity(0.5), "c": diversity(1.0)})]
     )
@@ -147,7 +147,7 @@ def test_a_person_sees_the_same_after_a_restart_and_in_another_gateway(held: Hel
     assert found[0] == found[1]
 
 
-def test_who_has_no_id_or_asks_elsewhere_or_says_it_all_takes_no_part(experiments: Experiments) -> None:
+async def test_who_has_no_id_or_asks_elsewhere_or_says_it_all_takes_no_part(experiments: Experiments) -> None:
     variants = {"control": NOTHING, "denser": diversity(0.1)}
     experiments.hear(pb.WatchExperimentsResponse(experiments=[running("one", "one", (0, BUCKETS), variants)]))
     assert experiments.plan("shop", "home", "ann").exposures
@@ -159,7 +159,7 @@ def test_who_has_no_id_or_asks_elsewhere_or_says_it_all_takes_no_part(experiment
         assert experiments.plan("shop", "home", one, ["revenue_weight"]).exposures
 
 
-def test_nobody_takes_part_before_every_stage_holds_the_release(experiments: Experiments, held: Held) -> None:
+async def test_nobody_takes_part_before_every_stage_holds_the_release(experiments: Experiments, held: Held) -> None:
     release = experiment_pb2.ExperimentParameters(release_id="r2")
     said = running("one", "one", (0, BUCKETS), {"control": NOTHING, "new": release})
     experiments.hear(pb.WatchExperimentsResponse(experiments=[said]))
@@ -170,7 +170,7 @@ def test_nobody_takes_part_before_every_stage_holds_the_release(experiments: Exp
     assert {plan.parameters.release_id for plan in plans} == {"", "r2"}
 
 
-def test_an_experiment_ends_at_its_end_while_the_trainer_is_away(experiments: Experiments) -> None:
+async def test_an_experiment_ends_at_its_end_while_the_trainer_is_away(experiments: Experiments) -> None:
     said = running("one", "one", (0, BUCKETS), {"control": NOTHING, "denser": diversity(0.1)})
     said.experiment.end_time.FromSeconds(int(time.time()) + 1000)
     experiments.hear(pb.WatchExperimentsResponse(experiments=[said]))
@@ -180,7 +180,7 @@ def test_an_experiment_ends_at_its_end_while_the_trainer_is_away(experiments: Ex
     assert not experiments.plan("shop", "home", "ann").exposures
 
 
-def test_what_is_not_named_any_more_is_over(experiments: Experiments) -> None:
+async def test_what_is_not_named_any_more_is_over(experiments: Experiments) -> None:
     said = running("one", "one", (0, BUCKETS), {"control": NOTHING, "denser": diversity(0.1)})
     experiments.hear(pb.WatchExperimentsResponse(experiments=[said]))
     experiments.hear(pb.WatchExperimentsResponse())

@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from mercato.gateway.v1 import product_pb2 as mercato_dot_gateway_dot_v1_dot_product__pb2
 from mercato.gateway.v1 import user_event_pb2 as mercato_dot_gateway_dot_v1_dot_user__event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'mercato/gateway/v1/recommendation.proto\x12\x12mercato.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a mercato/gateway/v1/product.proto\x1a#mercato/gateway/v1/user_event.proto\"\x95\x02\n\rRankedProduct\x12,\n\x07product\x18\x01 \x01(\x0b\x32\x1b.mercato.gateway.v1.Product\x12\r\n\x05score\x18\x02 \x01(\x01\x12,\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1b.mercato.gateway.v1.Channel\x12-\n\x08\x63hannels\x18\x04 \x03(\x0e\x32\x1b.mercato.gateway.v1.Channel\x12*\n\x06reason\x18\x05 \x01(\x0b\x32\x1a.mercato.gateway.v1.Reason\x12>\n\rcontributions\x18\x06 \x03(\x0b\x32\'.mercato.gateway.v1.FeatureContribution\"`\n\x06Reason\x12,\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1e.mercato.gateway.v1.ReasonCode\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x1a\n\x12related_product_id\x18\x03 \x01(\t\"K\n\x13\x46\x65\x61tureContribution\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\"\x9f\x02\n\x0eRequestContext\x12\x34\n\x04page\x18\x01 \x01(\x0e\x32\x1c.mercato.gateway.v1.PageTypeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1c\n\nproduct_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12,\n\x10\x63\x61rt_product_ids\x18\x03 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xc8\x01\"\x07r\x05\x10\x01\x18\x80\x01\x12\x1a\n\x08\x63\x61tegory\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x38\n\x06\x64\x65vice\x18\x05 \x01(\x0e\x32\x1e.mercato.gateway.v1.DeviceTypeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x17\n\x06locale\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18#\x12\x1c\n\nsession_id\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"G\n\x0cMissingStage\x12(\n\x05stage\x18\x01 \x01(\x0e\x32\x19.mercato.gateway.v1.Stage\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t*\xc7\x01\n\x08PageType\x12\x19\n\x15PAGE_TYPE_UNSPECIFIED\x10\x00\x12\x12\n\x0ePAGE_TYPE_HOME\x10\x01\x12\x16\n\x12PAGE_TYPE_CATEGORY\x10\x02\x12\x15\n\x11PAGE_TYPE_PRODUCT\x10\x03\x12\x14\n\x10PAGE_TYPE_SEARCH\x10\x04\x12\x12\n\x0ePAGE_TYPE_CART\x10\x05\x12\x1c\n\x18PAGE_TYPE_ORDER_COMPLETE\x10\x06\x12\x15\n\x11PAGE_TYPE_MESSAGE\x10\x07*\x94\x02\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43HANNEL_BUY_AGAIN\x10\x01\x12\x1d\n\x19\x43HANNEL_SIMILAR_TO_RECENT\x10\x02\x12\x1b\n\x17\x43HANNEL_BOUGHT_TOGETHER\x10\x03\x12\x14\n\x10\x43HANNEL_TRENDING\x10\x04\x12\x0f\n\x0b\x43HANNEL_NEW\x10\x05\x12\x1f\n\x1b\x43HANNEL_POPULAR_IN_CATEGORY\x10\x06\x12\x14\n\x10\x43HANNEL_SEMANTIC\x10\x07\x12\x13\n\x0f\x43HANNEL_KEYWORD\x10\x08\x12\x13\n\x0f\x43HANNEL_POPULAR\x10\t\x12\x15\n\x11\x43HANNEL_BEHAVIOUR\x10\n*\xc6\x02\n\nReasonCode\x12\x1b\n\x17REASON_CODE_UNSPECIFIED\x10\x00\x12\x1d\n\x19REASON_CODE_BUY_AGAIN_DUE\x10\x01\x12\x1c\n\x18REASON_CODE_BOUGHT_OFTEN\x10\x02\x12\x1f\n\x1bREASON_CODE_BOUGHT_TOGETHER\x10\x03\x12\x17\n\x13REASON_CODE_SIMILAR\x10\x04\x12 \n\x1cREASON_CODE_MATCHES_INTEREST\x10\x05\x12\x18\n\x14REASON_CODE_TRENDING\x10\x06\x12\x13\n\x0fREASON_CODE_NEW\x10\x07\x12\x17\n\x13REASON_CODE_POPULAR\x10\x08\x12\x1d\n\x19REASON_CODE_MATCHES_QUERY\x10\t\x12\x1b\n\x17REASON_CODE_CHOSEN_NEXT\x10\n*\xf4\x01\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x11\n\rSTAGE_PROFILE\x10\x01\x12\x11\n\rSTAGE_ENCODER\x10\x02\x12\x13\n\x0fSTAGE_RETRIEVAL\x10\x03\x12\x11\n\rSTAGE_RANKING\x10\x04\x12\x11\n\rSTAGE_CATALOG\x10\x05\x12\x11\n\rSTAGE_RELEASE\x10\x06\x12\x16\n\x12STAGE_VECTOR_INDEX\x10\x07\x12\x13\n\x0fSTAGE_BEHAVIOUR\x10\x08\x12\x18\n\x14STAGE_LEARNED_RANKER\x10\t\x12\x19\n\x15STAGE_EXPECTED_AMOUNT\x10\nb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'mercato/gateway/v1/recommendation.proto\x12\x12mercato.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a mercato/gateway/v1/product.proto\x1a#mercato/gateway/v1/user_event.proto\"\x95\x02\n\rRankedProduct\x12,\n\x07product\x18\x01 \x01(\x0b\x32\x1b.mercato.gateway.v1.Product\x12\r\n\x05score\x18\x02 \x01(\x01\x12,\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1b.mercato.gateway.v1.Channel\x12-\n\x08\x63hannels\x18\x04 \x03(\x0e\x32\x1b.mercato.gateway.v1.Channel\x12*\n\x06reason\x18\x05 \x01(\x0b\x32\x1a.mercato.gateway.v1.Reason\x12>\n\rcontributions\x18\x06 \x03(\x0b\x32\'.mercato.gateway.v1.FeatureContribution\"`\n\x06Reason\x12,\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1e.mercato.gateway.v1.ReasonCode\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x1a\n\x12related_product_id\x18\x03 \x01(\t\"K\n\x13\x46\x65\x61tureContribution\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\"\x9f\x02\n\x0eRequestContext\x12\x34\n\x04page\x18\x01 \x01(\x0e\x32\x1c.mercato.gateway.v1.PageTypeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1c\n\nproduct_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12,\n\x10\x63\x61rt_product_ids\x18\x03 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xc8\x01\"\x07r\x05\x10\x01\x18\x80\x01\x12\x1a\n\x08\x63\x61tegory\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x38\n\x06\x64\x65vice\x18\x05 \x01(\x0e\x32\x1e.mercato.gateway.v1.DeviceTypeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x17\n\x06locale\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18#\x12\x1c\n\nsession_id\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"\xa3\x01\n\x0cMissingStage\x12(\n\x05stage\x18\x01 \x01(\x0e\x32\x19.mercato.gateway.v1.Stage\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\x12\x32\n\nsubstitute\x18\x03 \x01(\x0e\x32\x1e.mercato.gateway.v1.Substitute\x12&\n\x03\x61ge\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration*\xba\x02\n\nSubstitute\x12\x1a\n\x16SUBSTITUTE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSUBSTITUTE_RETRIEVAL_ORDER\x10\x01\x12\x14\n\x10SUBSTITUTE_BLEND\x10\x02\x12\x14\n\x10SUBSTITUTE_LISTS\x10\x03\x12!\n\x1dSUBSTITUTE_REMEMBERED_PROFILE\x10\x04\x12\x16\n\x12SUBSTITUTE_SESSION\x10\x05\x12\"\n\x1eSUBSTITUTE_REMEMBERED_PRODUCTS\x10\x06\x12\x14\n\x10SUBSTITUTE_WORDS\x10\x07\x12 \n\x1cSUBSTITUTE_REMEMBERED_SEARCH\x10\x08\x12\x14\n\x10SUBSTITUTE_PRICE\x10\t\x12\x17\n\x13SUBSTITUTE_HANDOVER\x10\n*\xc7\x01\n\x08PageType\x12\x19\n\x15PAGE_TYPE_UNSPECIFIED\x10\x00\x12\x12\n\x0ePAGE_TYPE_HOME\x10\x01\x12\x16\n\x12PAGE_TYPE_CATEGORY\x10\x02\x12\x15\n\x11PAGE_TYPE_PRODUCT\x10\x03\x12\x14\n\x10PAGE_TYPE_SEARCH\x10\x04\x12\x12\n\x0ePAGE_TYPE_CART\x10\x05\x12\x1c\n\x18PAGE_TYPE_ORDER_COMPLETE\x10\x06\x12\x15\n\x11PAGE_TYPE_MESSAGE\x10\x07*\x94\x02\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43HANNEL_BUY_AGAIN\x10\x01\x12\x1d\n\x19\x43HANNEL_SIMILAR_TO_RECENT\x10\x02\x12\x1b\n\x17\x43HANNEL_BOUGHT_TOGETHER\x10\x03\x12\x14\n\x10\x43HANNEL_TRENDING\x10\x04\x12\x0f\n\x0b\x43HANNEL_NEW\x10\x05\x12\x1f\n\x1b\x43HANNEL_POPULAR_IN_CATEGORY\x10\x06\x12\x14\n\x10\x43HANNEL_SEMANTIC\x10\x07\x12\x13\n\x0f\x43HANNEL_KEYWORD\x10\x08\x12\x13\n\x0f\x43HANNEL_POPULAR\x10\t\x12\x15\n\x11\x43HANNEL_BEHAVIOUR\x10\n*\xc6\x02\n\nReasonCode\x12\x1b\n\x17REASON_CODE_UNSPECIFIED\x10\x00\x12\x1d\n\x19REASON_CODE_BUY_AGAIN_DUE\x10\x01\x12\x1c\n\x18REASON_CODE_BOUGHT_OFTEN\x10\x02\x12\x1f\n\x1bREASON_CODE_BOUGHT_TOGETHER\x10\x03\x12\x17\n\x13REASON_CODE_SIMILAR\x10\x04\x12 \n\x1cREASON_CODE_MATCHES_INTEREST\x10\x05\x12\x18\n\x14REASON_CODE_TRENDING\x10\x06\x12\x13\n\x0fREASON_CODE_NEW\x10\x07\x12\x17\n\x13REASON_CODE_POPULAR\x10\x08\x12\x1d\n\x19REASON_CODE_MATCHES_QUERY\x10\t\x12\x1b\n\x17REASON_CODE_CHOSEN_NEXT\x10\n*\x89\x02\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x11\n\rSTAGE_PROFILE\x10\x01\x12\x11\n\rSTAGE_ENCODER\x10\x02\x12\x13\n\x0fSTAGE_RETRIEVAL\x10\x03\x12\x11\n\rSTAGE_RANKING\x10\x04\x12\x11\n\rSTAGE_CATALOG\x10\x05\x12\x11\n\rSTAGE_RELEASE\x10\x06\x12\x16\n\x12STAGE_VECTOR_INDEX\x10\x07\x12\x13\n\x0fSTAGE_BEHAVIOUR\x10\x08\x12\x18\n\x14STAGE_LEARNED_RANKER\x10\t\x12\x19\n\x15STAGE_EXPECTED_AMOUNT\x10\n\x12\x13\n\x0fSTAGE_DOCUMENTS\x10\x0b\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,22 +49,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REQUESTCONTEXT'].fields_by_name['locale']._serialized_options = b'\272H\004r\002\030#'
   _globals['_REQUESTCONTEXT'].fields_by_name['session_id']._loaded_options = None
   _globals['_REQUESTCONTEXT'].fields_by_name['session_id']._serialized_options = b'\272H\005r\003\030\200\001'
-  _globals['_PAGETYPE']._serialized_start=982
-  _globals['_PAGETYPE']._serialized_end=1181
-  _globals['_CHANNEL']._serialized_start=1184
-  _globals['_CHANNEL']._serialized_end=1460
-  _globals['_REASONCODE']._serialized_start=1463
-  _globals['_REASONCODE']._serialized_end=1789
-  _globals['_STAGE']._serialized_start=1792
-  _globals['_STAGE']._serialized_end=2036
-  _globals['_RANKEDPRODUCT']._serialized_start=164
-  _globals['_RANKEDPRODUCT']._serialized_end=441
-  _globals['_REASON']._serialized_start=443
-  _globals['_REASON']._serialized_end=539
-  _globals['_FEATURECONTRIBUTION']._serialized_start=541
-  _globals['_FEATURECONTRIBUTION']._serialized_end=616
-  _globals['_REQUESTCONTEXT']._serialized_start=619
-  _globals['_REQUESTCONTEXT']._serialized_end=906
-  _globals['_MISSINGSTAGE']._serialized_start=908
-  _globals['_MISSINGSTAGE']._serialized_end=979
+  _globals['_SUBSTITUTE']._serialized_start=1107
+  _globals['_SUBSTITUTE']._serialized_end=1421
+  _globals['_PAGETYPE']._serialized_start=1424
+  _globals['_PAGETYPE']._serialized_end=1623
+  _globals['_CHANNEL']._serialized_start=1626
+  _globals['_CHANNEL']._serialized_end=1902
+  _globals['_REASONCODE']._serialized_start=1905
+  _globals['_REASONCODE']._serialized_end=2231
+  _globals['_STAGE']._serialized_start=2234
+  _globals['_STAGE']._serialized_end=2499
+  _globals['_RANKEDPRODUCT']._serialized_start=196
+  _globals['_RANKEDPRODUCT']._serialized_end=473
+  _globals['_REASON']._serialized_start=475
+  _globals['_REASON']._serialized_end=571
+  _globals['_FEATURECONTRIBUTION']._serialized_start=573
+  _globals['_FEATURECONTRIBUTION']._serialized_end=648
+  _globals['_REQUESTCONTEXT']._serialized_start=651
+  _globals['_REQUESTCONTEXT']._serialized_end=938
+  _globals['_MISSINGSTAGE']._serialized_start=941
+  _globals['_MISSINGSTAGE']._serialized_end=1104
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ What all answers that show products have in common."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -20,6 +21,62 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Substitute:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SubstituteEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Substitute.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SUBSTITUTE_UNSPECIFIED: _Substitute.ValueType  # 0
+    """Nothing: the answer is the same but for what the stage adds."""
+    SUBSTITUTE_RETRIEVAL_ORDER: _Substitute.ValueType  # 1
+    """The order of retrieval's signals, for the ranking."""
+    SUBSTITUTE_BLEND: _Substitute.ValueType  # 2
+    """The fixed blend, for the learned ranker."""
+    SUBSTITUTE_LISTS: _Substitute.ValueType  # 3
+    """Bought-together and popular lists that the gateway keeps, for retrieval."""
+    SUBSTITUTE_REMEMBERED_PROFILE: _Substitute.ValueType  # 4
+    """What was known of the person lately, for the profile."""
+    SUBSTITUTE_SESSION: _Substitute.ValueType  # 5
+    """What the request itself says (product on screen, cart) and what is popular, for the profile."""
+    SUBSTITUTE_REMEMBERED_PRODUCTS: _Substitute.ValueType  # 6
+    """Products as they were seen lately, or their ids alone, for the catalogue."""
+    SUBSTITUTE_WORDS: _Substitute.ValueType  # 7
+    """Words alone, for the meaning of a query."""
+    SUBSTITUTE_REMEMBERED_SEARCH: _Substitute.ValueType  # 8
+    """Words of products seen lately, for the index."""
+    SUBSTITUTE_PRICE: _Substitute.ValueType  # 9
+    """The catalogue's price, for the expected amount; nothing where none is known."""
+    SUBSTITUTE_HANDOVER: _Substitute.ValueType  # 10
+    """A person, for an answer to a question."""
+
+class Substitute(_Substitute, metaclass=_SubstituteEnumTypeWrapper):
+    """Is what stood in for a missing stage."""
+
+SUBSTITUTE_UNSPECIFIED: Substitute.ValueType  # 0
+"""Nothing: the answer is the same but for what the stage adds."""
+SUBSTITUTE_RETRIEVAL_ORDER: Substitute.ValueType  # 1
+"""The order of retrieval's signals, for the ranking."""
+SUBSTITUTE_BLEND: Substitute.ValueType  # 2
+"""The fixed blend, for the learned ranker."""
+SUBSTITUTE_LISTS: Substitute.ValueType  # 3
+"""Bought-together and popular lists that the gateway keeps, for retrieval."""
+SUBSTITUTE_REMEMBERED_PROFILE: Substitute.ValueType  # 4
+"""What was known of the person lately, for the profile."""
+SUBSTITUTE_SESSION: Substitute.ValueType  # 5
+"""What the request itself says (product on screen, cart) and what is popular, for the profile."""
+SUBSTITUTE_REMEMBERED_PRODUCTS: Substitute.ValueType  # 6
+"""Products as they were seen lately, or their ids alone, for the catalogue."""
+SUBSTITUTE_WORDS: Substitute.ValueType  # 7
+"""Words alone, for the meaning of a query."""
+SUBSTITUTE_REMEMBERED_SEARCH: Substitute.ValueType  # 8
+"""Words of products seen lately, for the index."""
+SUBSTITUTE_PRICE: Substitute.ValueType  # 9
+"""The catalogue's price, for the expected amount; nothing where none is known."""
+SUBSTITUTE_HANDOVER: Substitute.ValueType  # 10
+"""A person, for an answer to a question."""
+Global___Substitute: _TypeAlias = Substitute  # noqa: Y015
 
 class _PageType:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -205,6 +262,8 @@ class _StageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Stage.ValueType
     """The learned ranker; the blend orders instead."""
     STAGE_EXPECTED_AMOUNT: _Stage.ValueType  # 10
     """What a person is expected to spend; the price stands in, or, where none is known, nothing does."""
+    STAGE_DOCUMENTS: _Stage.ValueType  # 11
+    """Support documents."""
 
 class Stage(_Stage, metaclass=_StageEnumTypeWrapper):
     """Is a stage of a pipeline."""
@@ -231,6 +290,8 @@ STAGE_LEARNED_RANKER: Stage.ValueType  # 9
 """The learned ranker; the blend orders instead."""
 STAGE_EXPECTED_AMOUNT: Stage.ValueType  # 10
 """What a person is expected to spend; the price stands in, or, where none is known, nothing does."""
+STAGE_DOCUMENTS: Stage.ValueType  # 11
+"""Support documents."""
 Global___Stage: _TypeAlias = Stage  # noqa: Y015
 
 @_typing.final
@@ -399,19 +460,29 @@ class MissingStage(_message.Message):
 
     STAGE_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
+    SUBSTITUTE_FIELD_NUMBER: _builtins.int
+    AGE_FIELD_NUMBER: _builtins.int
     stage: Global___Stage.ValueType
     """The stage."""
     cause: _builtins.str
     """Why, for people: `deadline`, `unavailable`, `circuit open`."""
+    substitute: Global___Substitute.ValueType
+    """What stood in for it."""
+    @_builtins.property
+    def age(self) -> _duration_pb2.Duration:
+        """How old what stood in was at most. Unset: it does not age."""
+
     def __init__(
         self,
         *,
         stage: Global___Stage.ValueType = ...,
         cause: _builtins.str = ...,
+        substitute: Global___Substitute.ValueType = ...,
+        age: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["age", b"age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "cause", b"cause", "stage", b"stage", "substitute", b"substitute"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,10 +26,11 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from mercato.gateway.v1 import item_result_pb2 as mercato_dot_gateway_dot_v1_dot_item__result__pb2
 from mercato.gateway.v1 import product_service_pb2 as mercato_dot_gateway_dot_v1_dot_product__service__pb2
+from mercato.gateway.v1 import recommendation_pb2 as mercato_dot_gateway_dot_v1_dot_recommendation__pb2
 from mercato.gateway.v1 import support_document_pb2 as mercato_dot_gateway_dot_v1_dot_support__document__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(mercato/gateway/v1/support_service.proto\x12\x12mercato.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a$mercato/gateway/v1/item_result.proto\x1a(mercato/gateway/v1/product_service.proto\x1a)mercato/gateway/v1/support_document.proto\"\x8c\x01\n\nAskRequest\x12#\n\x08question\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x10\x01\x18\xe8\x07\x32\x05[^\\s]\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1e\n\rlanguage_code\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18#\x12\x1e\n\rmax_citations\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"\xad\x01\n\x0b\x41skResponse\x12\x30\n\x08\x63itation\x18\x01 \x01(\x0b\x32\x1c.mercato.gateway.v1.CitationH\x00\x12.\n\x04text\x18\x02 \x01(\x0b\x32\x1e.mercato.gateway.v1.AnswerTextH\x00\x12\x34\n\nconclusion\x18\x03 \x01(\x0b\x32\x1e.mercato.gateway.v1.ConclusionH\x00\x42\x06\n\x04part\"}\n\x08\x43itation\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x10\n\x08headings\x18\x04 \x03(\t\x12\x0f\n\x07passage\x18\x05 \x01(\t\x12\r\n\x05score\x18\x06 \x01(\x01\x12\x0b\n\x03uri\x18\x07 \x01(\t\"\x1a\n\nAnswerText\x12\x0c\n\x04text\x18\x01 \x01(\t\"y\n\nConclusion\x12\x32\n\x07outcome\x18\x01 \x01(\x0e\x32!.mercato.gateway.v1.AnswerOutcome\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x10\n\x08handover\x18\x04 \x01(\t\"a\n\x16ImportDocumentsRequest\x12G\n\tdocuments\x18\x01 \x03(\x0b\x32#.mercato.gateway.v1.SupportDocumentB\x0f\xbaH\x0c\x92\x01\t\x08\x01\x10\x64\"\x03\xd8\x01\x03\"\xda\x01\n\x17ImportDocumentsResponse\x12\x13\n\x0b\x62\x61tch_index\x18\x01 \x01(\x03\x12\x15\n\rcreated_count\x18\x02 \x01(\x05\x12\x15\n\rupdated_count\x18\x03 \x01(\x05\x12\x17\n\x0funchanged_count\x18\x04 \x01(\x05\x12/\n\x08rejected\x18\x05 \x03(\x0b\x32\x1d.mercato.gateway.v1.ItemError\x12\x32\n\x07summary\x18\x06 \x01(\x0b\x32!.mercato.gateway.v1.ImportSummary\"5\n\x12GetDocumentRequest\x12\x1f\n\x0b\x64ocument_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"L\n\x13GetDocumentResponse\x12\x35\n\x08\x64ocument\x18\x01 \x01(\x0b\x32#.mercato.gateway.v1.SupportDocument\"P\n\x14ListDocumentsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\"h\n\x15ListDocumentsResponse\x12\x36\n\tdocuments\x18\x01 \x03(\x0b\x32#.mercato.gateway.v1.SupportDocument\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x15\x44\x65leteDocumentRequest\x12\x1f\n\x0b\x64ocument_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"\x18\n\x16\x44\x65leteDocumentResponse*k\n\rAnswerOutcome\x12\x1e\n\x1a\x41NSWER_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41NSWER_OUTCOME_ANSWERED\x10\x01\x12\x1d\n\x19\x41NSWER_OUTCOME_UNANSWERED\x10\x02\x32\x9c\x05\n\x0eSupportService\x12\x66\n\x03\x41sk\x12\x1e.mercato.gateway.v1.AskRequest\x1a\x1f.mercato.gateway.v1.AskResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/v1/documents:ask:\x01*0\x01\x12\x8f\x01\n\x0fImportDocuments\x12*.mercato.gateway.v1.ImportDocumentsRequest\x1a+.mercato.gateway.v1.ImportDocumentsResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\"\x14/v1/documents:import:\x01*(\x01\x30\x01\x12\x83\x01\n\x0bGetDocument\x12&.mercato.gateway.v1.GetDocumentRequest\x1a\'.mercato.gateway.v1.GetDocumentResponse\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/documents/{document_id}\x12{\n\rListDocuments\x12(.mercato.gateway.v1.ListDocumentsRequest\x1a).mercato.gateway.v1.ListDocumentsResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/documents\x12\x8c\x01\n\x0e\x44\x65leteDocument\x12).mercato.gateway.v1.DeleteDocumentRequest\x1a*.mercato.gateway.v1.DeleteDocumentResponse\"#\x82\xd3\xe4\x93\x02\x1d*\x1b/v1/documents/{document_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(mercato/gateway/v1/support_service.proto\x12\x12mercato.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a$mercato/gateway/v1/item_result.proto\x1a(mercato/gateway/v1/product_service.proto\x1a\'mercato/gateway/v1/recommendation.proto\x1a)mercato/gateway/v1/support_document.proto\"\x8c\x01\n\nAskRequest\x12#\n\x08question\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x10\x01\x18\xe8\x07\x32\x05[^\\s]\x12\x19\n\x07user_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1e\n\rlanguage_code\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18#\x12\x1e\n\rmax_citations\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"\xad\x01\n\x0b\x41skResponse\x12\x30\n\x08\x63itation\x18\x01 \x01(\x0b\x32\x1c.mercato.gateway.v1.CitationH\x00\x12.\n\x04text\x18\x02 \x01(\x0b\x32\x1e.mercato.gateway.v1.AnswerTextH\x00\x12\x34\n\nconclusion\x18\x03 \x01(\x0b\x32\x1e.mercato.gateway.v1.ConclusionH\x00\x42\x06\n\x04part\"}\n\x08\x43itation\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x10\n\x08headings\x18\x04 \x03(\t\x12\x0f\n\x07passage\x18\x05 \x01(\t\x12\r\n\x05score\x18\x06 \x01(\x01\x12\x0b\n\x03uri\x18\x07 \x01(\t\"\x1a\n\nAnswerText\x12\x0c\n\x04text\x18\x01 \x01(\t\"\xb3\x01\n\nConclusion\x12\x32\n\x07outcome\x18\x01 \x01(\x0e\x32!.mercato.gateway.v1.AnswerOutcome\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x10\n\x08handover\x18\x04 \x01(\t\x12\x38\n\x0emissing_stages\x18\x05 \x03(\x0b\x32 .mercato.gateway.v1.MissingStage\"a\n\x16ImportDocumentsRequest\x12G\n\tdocuments\x18\x01 \x03(\x0b\x32#.mercato.gateway.v1.SupportDocumentB\x0f\xbaH\x0c\x92\x01\t\x08\x01\x10\x64\"\x03\xd8\x01\x03\"\xda\x01\n\x17ImportDocumentsResponse\x12\x13\n\x0b\x62\x61tch_index\x18\x01 \x01(\x03\x12\x15\n\rcreated_count\x18\x02 \x01(\x05\x12\x15\n\rupdated_count\x18\x03 \x01(\x05\x12\x17\n\x0funchanged_count\x18\x04 \x01(\x05\x12/\n\x08rejected\x18\x05 \x03(\x0b\x32\x1d.mercato.gateway.v1.ItemError\x12\x32\n\x07summary\x18\x06 \x01(\x0b\x32!.mercato.gateway.v1.ImportSummary\"5\n\x12GetDocumentRequest\x12\x1f\n\x0b\x64ocument_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"L\n\x13GetDocumentResponse\x12\x35\n\x08\x64ocument\x18\x01 \x01(\x0b\x32#.mercato.gateway.v1.SupportDocument\"P\n\x14ListDocumentsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\"h\n\x15ListDocumentsResponse\x12\x36\n\tdocuments\x18\x01 \x03(\x0b\x32#.mercato.gateway.v1.SupportDocument\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x15\x44\x65leteDocumentRequest\x12\x1f\n\x0b\x64ocument_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"\x18\n\x16\x44\x65leteDocumentResponse*k\n\rAnswerOutcome\x12\x1e\n\x1a\x41NSWER_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41NSWER_OUTCOME_ANSWERED\x10\x01\x12\x1d\n\x19\x41NSWER_OUTCOME_UNANSWERED\x10\x02\x32\x9c\x05\n\x0eSupportService\x12\x66\n\x03\x41sk\x12\x1e.mercato.gateway.v1.AskRequest\x1a\x1f.mercato.gateway.v1.AskResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/v1/documents:ask:\x01*0\x01\x12\x8f\x01\n\x0fImportDocuments\x12*.mercato.gateway.v1.ImportDocumentsRequest\x1a+.mercato.gateway.v1.ImportDocumentsResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\"\x14/v1/documents:import:\x01*(\x01\x30\x01\x12\x83\x01\n\x0bGetDocument\x12&.mercato.gateway.v1.GetDocumentRequest\x1a\'.mercato.gateway.v1.GetDocumentResponse\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/documents/{document_id}\x12{\n\rListDocuments\x12(.mercato.gateway.v1.ListDocumentsRequest\x1a).mercato.gateway.v1.ListDocumentsResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/documents\x12\x8c\x01\n\x0e\x44\x65leteDocument\x12).mercato.gateway.v1.DeleteDocumentRequest\x1a*.mercato.gateway.v1.DeleteDocumentResponse\"#\x82\xd3\xe4\x93\x02\x1d*\x1b/v1/documents/{document_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,34 +65,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUPPORTSERVICE'].methods_by_name['ListDocuments']._serialized_options = b'\202\323\344\223\002\017\022\r/v1/documents'
   _globals['_SUPPORTSERVICE'].methods_by_name['DeleteDocument']._loaded_options = None
   _globals['_SUPPORTSERVICE'].methods_by_name['DeleteDocument']._serialized_options = b'\202\323\344\223\002\035*\033/v1/documents/{document_id}'
-  _globals['_ANSWEROUTCOME']._serialized_start=1591
-  _globals['_ANSWEROUTCOME']._serialized_end=1698
-  _globals['_ASKREQUEST']._serialized_start=247
-  _globals['_ASKREQUEST']._serialized_end=387
-  _globals['_ASKRESPONSE']._serialized_start=390
-  _globals['_ASKRESPONSE']._serialized_end=563
-  _globals['_CITATION']._serialized_start=565
-  _globals['_CITATION']._serialized_end=690
-  _globals['_ANSWERTEXT']._serialized_start=692
-  _globals['_ANSWERTEXT']._serialized_end=718
-  _globals['_CONCLUSION']._serialized_start=720
-  _globals['_CONCLUSION']._serialized_end=841
-  _globals['_IMPORTDOCUMENTSREQUEST']._serialized_start=843
-  _globals['_IMPORTDOCUMENTSREQUEST']._serialized_end=940
-  _globals['_IMPORTDOCUMENTSRESPONSE']._serialized_start=943
-  _globals['_IMPORTDOCUMENTSRESPONSE']._serialized_end=1161
-  _globals['_GETDOCUMENTREQUEST']._serialized_start=1163
-  _globals['_GETDOCUMENTREQUEST']._serialized_end=1216
-  _globals['_GETDOCUMENTRESPONSE']._serialized_start=1218
-  _globals['_GETDOCUMENTRESPONSE']._serialized_end=1294
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=1296
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=1376
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=1378
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=1482
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=1484
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=1563
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=1565
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=1589
-  _globals['_SUPPORTSERVICE']._serialized_start=1701
-  _globals['_SUPPORTSERVICE']._serialized_end=2369
+  _globals['_ANSWEROUTCOME']._serialized_start=1691
+  _globals['_ANSWEROUTCOME']._serialized_end=1798
+  _globals['_ASKREQUEST']._serialized_start=288
+  _globals['_ASKREQUEST']._serialized_end=428
+  _globals['_ASKRESPONSE']._serialized_start=431
+  _globals['_ASKRESPONSE']._serialized_end=604
+  _globals['_CITATION']._serialized_start=606
+  _globals['_CITATION']._serialized_end=731
+  _globals['_ANSWERTEXT']._serialized_start=733
+  _globals['_ANSWERTEXT']._serialized_end=759
+  _globals['_CONCLUSION']._serialized_start=762
+  _globals['_CONCLUSION']._serialized_end=941
+  _globals['_IMPORTDOCUMENTSREQUEST']._serialized_start=943
+  _globals['_IMPORTDOCUMENTSREQUEST']._serialized_end=1040
+  _globals['_IMPORTDOCUMENTSRESPONSE']._serialized_start=1043
+  _globals['_IMPORTDOCUMENTSRESPONSE']._serialized_end=1261
+  _globals['_GETDOCUMENTREQUEST']._serialized_start=1263
+  _globals['_GETDOCUMENTREQUEST']._serialized_end=1316
+  _globals['_GETDOCUMENTRESPONSE']._serialized_start=1318
+  _globals['_GETDOCUMENTRESPONSE']._serialized_end=1394
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=1396
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=1476
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=1478
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=1582
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=1584
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=1663
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=1665
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=1689
+  _globals['_SUPPORTSERVICE']._serialized_start=1801
+  _globals['_SUPPORTSERVICE']._serialized_end=2469
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mercato.gateway.v1 import item_result_pb2 as _item_result_pb2
 from mercato.gateway.v1 import product_service_pb2 as _product_service_pb2
+from mercato.gateway.v1 import recommendation_pb2 as _recommendation_pb2
 from mercato.gateway.v1 import support_document_pb2 as _support_document_pb2
 import builtins as _builtins
 import sys
@@ -198,6 +199,7 @@ class Conclusion(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
     HANDOVER_FIELD_NUMBER: _builtins.int
+    MISSING_STAGES_FIELD_NUMBER: _builtins.int
     outcome: Global___AnswerOutcome.ValueType
     """How it ended."""
     confidence: _builtins.float
@@ -206,6 +208,10 @@ class Conclusion(_message.Message):
     """The calibrated threshold below which nothing is answered."""
     handover: _builtins.str
     """What to offer the customer when the outcome is not ANSWERED: a person."""
+    @_builtins.property
+    def missing_stages(self) -> _containers.RepeatedCompositeFieldContainer[_recommendation_pb2.MissingStage]:
+        """What was missing, so that the question could not be answered. Empty: nothing was."""
+
     def __init__(
         self,
         *,
@@ -213,10 +219,11 @@ class Conclusion(_message.Message):
         confidence: _builtins.float = ...,
         threshold: _builtins.float = ...,
         handover: _builtins.str = ...,
+        missing_stages: _abc.Iterable[_recommendation_pb2.MissingStage] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "handover", b"handover", "outcome", b"outcome", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "handover", b"handover", "missing_stages", b"missing_stages", "outcome", b"outcome", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

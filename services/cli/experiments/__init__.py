@@ -1,0 +1,1 @@
+"""Experiments on the command line: how they are written down and how reports are shown."""
