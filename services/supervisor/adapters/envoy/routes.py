@@ -26,7 +26,12 @@ def routes(
         if method.client_streaming or method.server_streaming
     ]
     calls = [_call("call", {"prefix": f"/{service}/"}, settings.request_seconds) for service in services]
-    alive = {"match": {"path": "/livez"}, "direct_response": {"status": 200}}
+    no_rpc = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": True}
+    alive = {
+        "match": {"path": "/livez"},
+        "direct_response": {"status": 200},
+        "typed_per_filter_config": {"envoy.filters.http.grpc_json_transcoder": no_rpc},
+    }
     return [alive, *map(_unbuffered, [*streams, *calls]), _call("json", {"prefix": "/v1/"}, settings.stream_seconds)]
 
 
