@@ -91,7 +91,9 @@ class RememberedSearch:
             task = self._making[tenant] = asyncio.create_task(asyncio.to_thread(WordIndex, products))
             task.add_done_callback(lambda _: self._making.pop(tenant, None))
         index = await asyncio.shield(task)
-        self._indexes[tenant] = (self._clock(), index)
+        now = self._clock()
+        self._indexes = {one: made for one, made in self._indexes.items() if now - made[0] < FRESH_SECONDS}
+        self._indexes[tenant] = (now, index)
         return index
 
 
