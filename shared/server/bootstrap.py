@@ -27,10 +27,10 @@ from shared.server.interceptors.order import interceptors
 from shared.server.options import server_options
 from shared.server.parts import Background, ServiceParts
 from shared.settings.base import ServiceSettings
+from shared.telemetry.endpoint import metrics_endpoint
 from shared.telemetry.event_loop import watch_event_loop
 from shared.telemetry.exporting import exporting
 from shared.telemetry.logs import configure_logs, logger
-from shared.telemetry.metrics import metrics_endpoint
 from shared.tls.files import CertificateError
 from shared.tls.server import ServerTls, server_credentials, watch_certificate
 
@@ -81,7 +81,7 @@ async def serving(parts: ServiceParts, settings: ServiceSettings) -> AsyncIterat
     tls = settings.server_tls()
     address = _bind(server, settings.listen, tls)
     await health.check()
-    with _metrics(settings):
+    with _metrics(settings, health):
         await server.start()
         try:
             async with running(
@@ -163,11 +163,13 @@ def _bind(server: grpc.aio.Server, listen: str, tls: ServerTls | None) -> str:
 
 
 @contextmanager
-def _metrics(settings: ServiceSettings) -> Iterator[None]:
+def _metrics(settings: ServiceSettings, health: HealthMonitor) -> Iterator[None]:
     """The metrics endpoint, with a clear error when its port is taken."""
     host = settings.listen.rpartition(":")[0].strip("[]") or "127.0.0.1"
     try:
-        endpoint = metrics_endpoint(host, settings.metrics_port)
+        endpoint = metrics_endpoint(
+            host, settings.metrics_port, checks={"/livez": health.lives, "/readyz": health.ready}
+        )
         endpoint.__enter__()
     except OSError as error:
         raise StartError(f"cannot serve metrics on {host}:{settings.metrics_port}: {error.strerror}") from error

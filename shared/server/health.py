@@ -2,12 +2,13 @@
 
 A service is NOT_SERVING while a critical dependency is down; ``liveness`` is SERVING as long as the process answers, so
 that whoever restarts processes does not do so for a dependency's fault. Dependencies are asked in a loop, each with a
-timeout, so that a health call costs nothing and never hangs.
+timeout, so that a health call costs nothing and never hangs. ``lives`` and ``ready`` say the same to other threads.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 
 from grpc_health.v1 import health, health_pb2
 
@@ -20,6 +21,8 @@ _log = logger("health")
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 LIVENESS = "liveness"
+HANGS_SECONDS = 20.0
+"""A loop that did not come round for so long hangs; beyond the interval and the timeout of the checks."""
 
 
 class HealthMonitor:
@@ -33,6 +36,16 @@ class HealthMonitor:
         self._up: dict[str, bool] = {}
         self._published: set[str] = set()
         self._draining = False
+        self._serving = False
+        self._beat = time.monotonic()
+
+    def lives(self) -> bool:
+        """Whether the event loop goes round. From any thread."""
+        return time.monotonic() - self._beat < HANGS_SECONDS + self._interval + self._timeout
+
+    def ready(self) -> bool:
+        """Whether calls are wanted. From any thread."""
+        return self._serving and not self._draining
 
     async def check(self) -> None:
         """Asks every dependency once, all at the same time, and publishes the result."""
@@ -41,7 +54,8 @@ class HealthMonitor:
         results = await asyncio.gather(*(self._is_up(name, check) for name, check in checks.items()))
         for name, up in zip(checks, results, strict=True):
             await self._publish(f"dependency:{name}", up)
-        serving = all(self._up[name] for name in self._parts.critical)
+        serving = self._serving = all(self._up[name] for name in self._parts.critical)
+        self._beat = time.monotonic()
         for service in ("", *(servicer.descriptor.full_name for servicer in self._parts.servicers)):
             await self._publish(service, serving)
 

@@ -6,18 +6,14 @@ each label value is a time series that lives until the process ends. docs/metric
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prometheus_client import (
-    REGISTRY,
-    CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
     disable_created_metrics,
-    start_http_server,
 )
 
 # Each counter would have a second series with the time of its making; Prometheus sees resets without it.
@@ -114,21 +110,3 @@ DEPENDENCY_UP = gauge("dependency_up", "1 while the dependency answers its check
 BACKGROUND_RESTARTS = counter("background_restarts_total", "Background tasks that failed.", ("task",))
 QUEUE_SECONDS = histogram("queue_seconds", "Wait for a turn before work begins.", ("queue",), WAIT_BUCKETS)
 CACHE_LOOKUPS = counter("cache_lookups_total", "Lookups by cache and outcome.", ("cache", "outcome"))
-
-
-@contextmanager
-def metrics_endpoint(host: str, port: int, registry: CollectorRegistry = REGISTRY) -> Iterator[int]:
-    """Serves ``http://host:port/metrics`` from a thread inside the block; port 0 serves nothing.
-
-    Yields the port. Raises OSError when the port is taken.
-    """
-    if port == 0:
-        yield 0
-        return
-    server, thread = start_http_server(port, addr=host, registry=registry)
-    try:
-        yield port
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=5)

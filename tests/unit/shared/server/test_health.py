@@ -1,4 +1,9 @@
 import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http.client import HTTPConnection
 from typing import Any
 
 import grpc
@@ -6,7 +11,10 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from shared.server.bootstrap import serve_in_process
+from shared.server.health import HealthMonitor
 from shared.server.parts import ServiceParts
+from shared.settings.base import ServiceSettings
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -97,3 +105,56 @@ async def test_liveness_does_not_follow_dependencies(serve_echo: Any) -> None:
     async with serve_echo(same, parts=parts) as client:
         assert await status(client, "") == NOT_SERVING
         assert await status(client, "liveness") == SERVING
+
+
+@asynccontextmanager
+async def with_http(parts: ServiceParts) -> AsyncIterator[Callable[[str], Awaitable[int]]]:
+    """A server with the HTTP endpoint; the status code of a path."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def ask(path: str) -> int:
+        connection = HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("GET", path)
+        return connection.getresponse().status
+
+    settings = ServiceSettings(metrics_port=port, drain_seconds=0.0, health_interval_seconds=0.05)
+    async with serve_in_process(parts, settings):
+        yield lambda path: asyncio.to_thread(ask, path)
+
+
+async def test_http_says_the_same_to_those_who_cannot_ask_by_grpc() -> None:
+    up = False
+
+    async def dependency() -> None:
+        if not up:
+            raise ConnectionError("away")
+
+    parts = ServiceParts(
+        name="catalog", servicers=(), dependencies={"postgres": dependency}, critical=frozenset({"postgres"})
+    )
+    async with with_http(parts) as status:
+        assert await status("/livez") == 200
+        assert await status("/readyz") == 503
+        up = True
+        async with asyncio.timeout(10):
+            while await status("/readyz") != 200:
+                await asyncio.sleep(0.02)
+        assert await status("/metrics") == 200
+
+
+async def test_a_loop_that_does_not_come_round_does_not_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = HealthMonitor(ServiceParts(name="catalog", servicers=()), ServiceSettings())
+    await monitor.check()
+    assert (monitor.lives(), monitor.ready()) == (True, True)
+    later = time.monotonic() + 60
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert not monitor.lives()
+
+
+async def test_what_drains_lives_and_is_not_ready() -> None:
+    monitor = HealthMonitor(ServiceParts(name="catalog", servicers=()), ServiceSettings())
+    await monitor.check()
+    await monitor.drain()
+    assert (monitor.lives(), monitor.ready()) == (True, False)
