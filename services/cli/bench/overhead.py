@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
 
 from google.protobuf.wrappers_pb2 import BytesValue
 
@@ -38,25 +37,27 @@ class Overhead:
 async def measure_overhead(gateway_call: Call, seconds: float) -> list[Overhead]:
     """One server and one behind another, bare and with interceptors, and the gateway's cheapest call; in turns."""
     async with AsyncExitStack() as stack:
-        calls: dict[str, Any] = {}
+        calls: dict[str, Call] = {}
         for name, kind, pipeline in (
             ("bare echo", _BARE, _ONE_HOP),
             ("echo behind the interceptors", _OURS, _ONE_HOP),
             ("bare echo behind a bare hop", _BARE, _TWO_HOPS),
             ("both with interceptors", _OURS, _TWO_HOPS),
         ):
-            calls[name] = await stack.enter_async_context(suite_of(kind, pipeline))
+            calls[name] = (await stack.enter_async_context(suite_of(kind, pipeline))).call
         calls["GetProduct of the real gateway"] = gateway_call
         return [row for in_flight in IN_FLIGHT for row in await _rows(calls, in_flight, seconds)]
 
 
-async def _rows(calls: dict[str, Any], in_flight: int, seconds: float) -> list[Overhead]:
+async def _rows(calls: dict[str, Call], in_flight: int, seconds: float) -> list[Overhead]:
     p50: dict[str, list[float]] = {name: [] for name in calls}
     rates: dict[str, list[float]] = {name: [] for name in calls}
     names = list(calls)
     for number in range(ROUNDS):
         for name in names[number % len(names) :] + names[: number % len(names)]:
             measured = await run_load(calls[name], in_flight=in_flight, seconds=seconds / ROUNDS, warm_up=10)
+            if measured.errors:
+                raise RuntimeError(f"{name}: {measured.errors} of {measured.requests} requests failed")
             p50[name].append(measured.p50_ms)
             rates[name].append(measured.per_second)
     bare = names[0]
