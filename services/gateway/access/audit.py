@@ -44,10 +44,7 @@ class AuditLog:
         try:
             await self._store.end(ends)
         except Exception as error:  # whatever the store raises, it is asked again
-            _log.warning(
-                "ends of administrative acts wait for the database", count=len(ends), error=type(error).__name__
-            )
+            _log.warning("ends of acts wait for the database", count=len(ends), error=type(error).__name__)
             return
-        for _ in ends:  # others may have been added behind them, and written twice does no harm
-            if self._ends and self._ends[0] in ends:
-                self._ends.popleft()
+        written = {end.event_number for end in ends}
+        self._ends = deque((end for end in self._ends if end.event_number not in written), maxlen=WAITING)
