@@ -72,6 +72,27 @@ def output_of(arguments: list[str]) -> str:
     return out.getvalue()
 
 
+def test_the_command_manages_keys_and_shows_acts(keyed: Running, secrets: dict[str, str]) -> None:
+    word = next(iter(WORDS))
+    common = ["--address", keyed.address, "--api-key", secrets[word], "--json"]
+    made = json.loads(output_of(["key", "create", "web", "--scope", "search", "--days", "1", *common]))
+    key_id = made["key"]["key_id"]
+    rotated = json.loads(output_of(["key", "rotate", key_id, "--overlap-hours", "1", *common]))
+    assert rotated["secret"] != made["secret"]
+    output_of(["key", "revoke", key_id, *common])
+    listed = json.loads(output_of(["key", "list", "--all", *common]))
+    assert [("revoke_time" in key) for key in listed["keys"] if key["key_id"] == key_id] == [True]
+    acts = json.loads(output_of(["audit", "--days", "1", *common]))["events"]
+    assert [act["action"].partition("/")[2] for act in acts if act["target"] == key_id] == [
+        "RevokeApiKey",
+        "RotateApiKey",
+        "CreateApiKey",
+    ]
+    shown = output_of(["audit", "--address", keyed.address, "--api-key", secrets[word]])
+    assert key_id in shown
+    assert "PromoteRelease" not in output_of(["audit", "--action", "OperationsService/RotateApiKey", *common])
+
+
 @asynccontextmanager
 async def tenants(running: Running, secrets: dict[str, str]) -> AsyncIterator[list[Tenant]]:
     async with grpc.aio.insecure_channel(running.address) as channel:
