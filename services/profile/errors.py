@@ -23,6 +23,16 @@ class ErasureNotFound(NotFound):
         super().__init__("erasure", receipt_id)
 
 
+class WrongRing(FailedPrecondition):
+    """The ring of keys is not the one that personal data is sealed by."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the keys of personal data do not open what is stored: give all profile processes the same file "
+            "(MERCATO_PROFILE_PERSONAL_KEYS), or bring it back from its back-up"
+        )
+
+
 class RotationRunning(FailedPrecondition):
     """Another process rotates the keys now."""
 

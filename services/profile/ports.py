@@ -137,6 +137,10 @@ class RetentionStore(Protocol):
 class SealingStore(Protocol):
     """Everything that is sealed, of all tenants."""
 
+    async def check(self) -> None:
+        """Raises WrongRing when the ring does not open what is stored; the first one ever is taken."""
+        ...
+
     async def seal_ids(self, most: int) -> int:
         """Seals up to ``most`` ids of users and as many of visitors that stand in clear; returns how many."""
         ...

@@ -43,8 +43,9 @@ class Sealing:
         self._ring = ring
         self._rotate_hours = rotate_hours
 
-    async def seal_ids(self) -> None:
-        """Before the service serves: people are found by sealed ids alone."""
+    async def prepare(self) -> None:
+        """Before the service serves: people are found by sealed ids alone. Raises WrongRing."""
+        await self._store.check()
         while count := await self._store.seal_ids(BATCH_ROWS):
             SEALED.labels("clear").inc(count)
             _log.info("ids sealed", rows=count)

@@ -118,7 +118,7 @@ async def build(settings: ProfileSettings) -> AsyncIterator[ServiceParts]:
         sealing = Sealing(
             PostgresSealing(pool, keys.ring, keys.ids, keys.people), keys.ring, settings.rotate_keys_hours
         )
-        await sealing.seal_ids()
+        await sealing.prepare()
         retention = ApplyRetention(
             PostgresRetentionStore(pool), settings.retention_days, settings.retention_every_seconds
         )

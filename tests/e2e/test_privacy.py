@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
+from collections.abc import Iterable
+from pathlib import Path
 
 import grpc
+import psycopg
 import pytest
 from mercato.errors.v1 import error_reason_pb2
 from mercato.gateway.v1 import privacy_service_pb2 as pb
 from mercato.gateway.v1 import user_event_pb2, user_event_service_pb2
 from mercato.gateway.v1.privacy_service_pb2_grpc import PrivacyServiceStub
 
+from shared.privacy.key_ring import KeyRing, Unsealable
 from shared.privacy.receipt import verify
 from tests.e2e.conftest import Running
 from tests.e2e.shop import Shop, purchase, until
 
+PERSON_COLUMNS = [
+    (table, "person_no") for table in ("events", "quarantine", "people", "visitors", "visitor_joins", "person_keys")
+]
 DONE, PENDING = pb.ERASURE_STATE_DONE, pb.ERASURE_STATE_PENDING
 
 
@@ -96,3 +104,86 @@ async def test_retention_can_be_looked_at_through_the_gateway(shop: Shop) -> Non
     kinds = {(one.store, one.kind) for one in answer.results}
     assert {("profile", "events"), ("profile", "quarantine"), ("trainer", "job_remains")} <= kinds
     assert sum(one.row_count for one in answer.results if one.store == "profile") == 0
+
+
+MARKS = {
+    "user_id": "grepme-user-7f3a",
+    "visitor_id": "grepme-visitor-7f3a",
+    "session_id": "grepme-session-7f3a",
+    "search_query": "grepme query 7f3a",
+    "event_id": "grepme-event-7f3a",
+    "transaction_id": "grepme-bill-7f3a",
+    "attribute": "grepme street 7f3a",
+}
+"""What stands in the events of the person who is erased; found in a raw file, it is a leak."""
+
+
+def marked_events() -> list[user_event_pb2.UserEvent]:
+    common = {"user_id": MARKS["user_id"], "visitor_id": MARKS["visitor_id"], "session_id": MARKS["session_id"]}
+    made = []
+    for number in range(40):
+        event = purchase(f"{MARKS['event_id']}-{number}", "", ["dairy-0", "coffee-0"], number + 1)
+        event.MergeFrom(user_event_pb2.UserEvent(**common, search_query=MARKS["search_query"]))
+        event.purchase.transaction_id = f"{MARKS['transaction_id']}-{number}"
+        event.attributes.add(name="address", value=MARKS["attribute"])
+        made.append(event)
+    return made
+
+
+def files_with(folder: Path, words: Iterable[bytes]) -> dict[str, list[bytes]]:
+    """Every file below a folder that holds one of the words, also in UTF-16, base64 or hexadecimal digits."""
+    forms = {form: word for word in words for form in (word, word.decode().encode("utf-16-le"), word.hex().encode())}
+    found: dict[str, list[bytes]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            content = path.read_bytes()
+            if hits := sorted({word for form, word in forms.items() if form in content}):
+                found[str(path.relative_to(folder))] = hits
+    return found
+
+
+async def test_nothing_of_an_erased_person_is_left_in_any_file(running: Running, shop: Shop) -> None:
+    await shop.filled()
+    await shop.write(marked_events())
+    await shop.recommend(MARKS["user_id"])
+    await shop.search("milk", user_id=MARKS["user_id"], visitor_id=MARKS["visitor_id"])
+    assert len([event for part in await exported(shop, MARKS["user_id"]) for event in part.events]) == 40
+    await shop.train()
+    privacy = PrivacyServiceStub(shop.channel)
+    ring = running.data / "keys" / "personal.json"
+    with psycopg.connect(running.suite.suite.environment["MERCATO_POSTGRES_DSN"], autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+        number = "SELECT person_no FROM profile.people WHERE tenant_id = %s AND user_hash = %s"
+        hashed = KeyRing(ring).hash(shop.tenant, "user", MARKS["user_id"])
+        (person_no,) = connection.execute(number, (shop.tenant, hashed)).fetchone() or (0,)
+        row = connection.execute(
+            "SELECT e.content, k.sealed_key, p.user_sealed FROM profile.events e JOIN profile.person_keys k USING (tenant_id, key_no)"
+            " JOIN profile.people p ON p.tenant_id = e.tenant_id AND p.person_no = e.person_no WHERE e.person_no = %s LIMIT 1",
+            (person_no,),
+        ).fetchone()
+        assert row is not None
+    copied_ring = KeyRing(Path(shutil.copy(ring, running.data.parent / "stolen.json")))
+    assert copied_ring.open(row[2], f"user\0{shop.tenant}".encode()) == MARKS["user_id"].encode()
+
+    erasure = await erase(shop, MARKS["user_id"])
+    assert erasure.state == DONE, erasure
+    steps = [step async for step in privacy.RotateKeys(pb.RotateKeysRequest(), metadata=shop.metadata)]
+    assert steps[-1].step == "done"
+
+    # Whoever has the disk as it is now, dead rows and the database's log included, and every key that is left:
+    now = KeyRing(ring)
+    for sealed, place in ((row[1], f"person key\0{shop.tenant}"), (row[2], f"user\0{shop.tenant}")):
+        with pytest.raises(Unsealable):
+            now.open(sealed, place.encode())
+    # No file holds anything in clear: it never did.
+    with psycopg.connect(running.suite.suite.environment["MERCATO_POSTGRES_DSN"], autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+    words = [text.encode() for text in MARKS.values()]
+    assert files_with(running.data, words) == {}
+    control = files_with(running.data / "postgres", [b"Whole milk"])
+    assert control, "the search finds what is there: the catalogue is in clear"
+    # Live tables hold nothing of the person, also not sealed.
+    with psycopg.connect(running.suite.suite.environment["MERCATO_POSTGRES_DSN"]) as connection:
+        for table, column in PERSON_COLUMNS:
+            query = f"SELECT count(*) FROM profile.{table} WHERE {column} = %s"
+            assert connection.execute(query, (person_no,)).fetchone() == (0,), table

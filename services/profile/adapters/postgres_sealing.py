@@ -11,13 +11,15 @@ from services.profile.adapters.person_keys import Content, PersonKeys, place, se
 from services.profile.adapters.postgres import Connection, Pool
 from services.profile.adapters.postgres_register import bound
 from services.profile.adapters.sealed_ids import EVENT, USER, VISITOR, SealedIds
+from services.profile.errors import WrongRing
 from services.profile.ports import SealingStore
 from shared.postgres.queries import load_queries
-from shared.privacy.key_ring import NUMBER_BYTES, KeyRing
+from shared.privacy.key_ring import NUMBER_BYTES, KeyRing, Unsealable
 
 _SQL = load_queries("services.profile.adapters", "sealing.sql")
 _Rows = list[tuple[Any, ...]]
 _IDS = {"people": USER, "visitors": VISITOR}
+_CHECK = b"ring check"
 _KEYED = ("people", "visitors", "person_keys", "subjects")
 
 
@@ -29,6 +31,21 @@ class PostgresSealing(SealingStore):
         self._ring = ring
         self._ids = ids
         self._keys = keys
+
+    async def check(self) -> None:
+        async with self._pool.connection() as connection:
+            await connection.execute(_SQL.add_check, {"sealed": self._proof()})
+            row = await (await connection.execute(_SQL.get_check)).fetchone()
+        try:
+            if row and self._ring.open(row[0], _CHECK) == self._ring.hash("", "", ""):
+                return
+        except Unsealable:
+            pass
+        raise WrongRing
+
+    def _proof(self) -> bytes:
+        """Opens with this ring alone: its keys, and its key of hashes."""
+        return self._ring.seal(self._ring.hash("", "", ""), _CHECK)
 
     async def seal_ids(self, most: int) -> int:
         total = 0
@@ -72,6 +89,8 @@ class PostgresSealing(SealingStore):
         return await self._scalar(_SQL.count_older, {"current": self._current})
 
     async def reseal(self, most: int) -> AsyncIterator[int]:
+        async with self._pool.connection() as connection:
+            yield (await connection.execute(_SQL.set_check, {"sealed": self._proof()})).rowcount
         for table in _KEYED:
             last: tuple[str, Any] = ("", -1)
             while True:

@@ -58,6 +58,7 @@ SELECT pg_advisory_unlock(hashtextextended('profile key rotation', 0))
 SELECT (SELECT count(*) FROM profile.people WHERE substring(user_sealed FROM 2 FOR 4) <> %(current)s::bytea)
      + (SELECT count(*) FROM profile.visitors WHERE substring(visitor_sealed FROM 2 FOR 4) <> %(current)s::bytea)
      + (SELECT count(*) FROM profile.person_keys WHERE substring(sealed_key FROM 2 FOR 4) <> %(current)s::bytea)
+     + (SELECT count(*) FROM profile.ring_check WHERE substring(sealed FROM 2 FOR 4) <> %(current)s::bytea)
      + (SELECT count(*) FROM profile.erasure_requests WHERE substring(subject FROM 2 FOR 4) <> %(current)s::bytea)
 
 -- name: older_people
@@ -89,6 +90,15 @@ ORDER BY tenant_id, key_no LIMIT %(most)s FOR UPDATE
 UPDATE profile.person_keys k SET sealed_key = u.sealed
 FROM unnest(%(tenants)s::text[], %(numbers)s::bigint[], %(sealed)s::bytea[]) AS u (tenant_id, number, sealed)
 WHERE k.tenant_id = u.tenant_id AND k.key_no = u.number
+
+-- name: add_check
+INSERT INTO profile.ring_check (sealed) VALUES (%(sealed)s) ON CONFLICT DO NOTHING
+
+-- name: get_check
+SELECT sealed FROM profile.ring_check
+
+-- name: set_check
+UPDATE profile.ring_check SET sealed = %(sealed)s
 
 -- name: older_subjects
 SELECT tenant_id, receipt_id::text, subject FROM profile.erasure_requests

@@ -15,6 +15,7 @@ from mercato.profile.v1 import profile_service_pb2 as pb
 from mercato.profile.v1.profile_service_pb2_grpc import ProfileServiceStub
 
 from services.profile.domain.event import DAY_US, SECOND_US, Event
+from services.profile.errors import WrongRing
 from services.profile.sealing import Sealing
 from shared.privacy.key_ring import KeyRing
 from tests.fakes.profile.events import purchase, view
@@ -121,8 +122,8 @@ async def test_a_rotation_goes_on_beside_writers_and_ends_with_one_key(
 async def test_a_ring_that_somebody_else_keeps_is_not_changed(
     postgres_database: str,
     tmp_path: Path,
-    now_us: int,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    now_us: int,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Sealing, "_add_key", lambda self: False)
     async with serving(postgres_database, data=tmp_path) as channel:
@@ -147,6 +148,18 @@ async def test_two_rotations_at_once_are_one(postgres_database: str, tmp_path: P
             with pytest.raises(grpc.aio.AioRpcError) as raised:
                 await rotated(channel)
     assert raised.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_a_process_with_other_keys_does_not_start(postgres_database: str, tmp_path: Path) -> None:
+    async with serving(postgres_database, data=tmp_path / "first"):
+        pass
+    with pytest.raises(WrongRing, match="MERCATO_PROFILE_PERSONAL_KEYS"):
+        async with serving(postgres_database, data=tmp_path / "second"):
+            pass
+    async with serving(postgres_database, data=tmp_path / "first") as channel:
+        assert (await rotated(channel))[-1].step == "done"
+    async with serving(postgres_database, data=tmp_path / "first"):
+        pass
 
 
 def _unseal(dsn: str, now: int) -> None:
