@@ -108,6 +108,9 @@ class ReleaseChooser:
         current = self._lists.lineup(tenant).release.release_id
         if current not in ready:
             self._complain(tenant, current, [name for name, ids in held.items() if current not in ids])
+            before = self._lists.lineup(tenant).previous_release.release_id
+            if not self._pinned.get(tenant) and before in ready:
+                self._pinned[tenant] = before  # this process is younger than the release that nobody can read
         elif self._pinned.get(tenant) != current:
             self._pinned[tenant] = current
             _log.info("release chosen", tenant=tenant, release=current)

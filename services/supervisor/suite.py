@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Collection
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
@@ -170,7 +170,8 @@ class Suite:
     def _save_state(self, rows: list[UnitStatus]) -> None:
         units = [{**asdict(row), "port": row.port} for row in rows]
         state = {"supervisor": os.getpid(), "started": self._started, "units": units}
-        write_atomically(self._folder.run / "state.json", json.dumps(state, indent=1))
+        with suppress(OSError):  # on a full disk the file is old until the next change; nothing stands still for it
+            write_atomically(self._folder.run / "state.json", json.dumps(state, indent=1))
 
 
 def stop_on_signals() -> None:

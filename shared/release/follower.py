@@ -3,7 +3,7 @@
 A reader holds the current release, the one before it (requests in flight may name it, and it is the way back), the
 one on trial and those in experiments. A new release is loaded beside the old one; what is not named any more is dropped
 after a while. While the trainer is down, what is held stays. A release that cannot be read is tried again and holds up
-no other tenant.
+neither other tenants nor other releases: until it can, the one before goes on.
 """
 
 from __future__ import annotations
@@ -141,20 +141,29 @@ class ReleaseFollower(Generic[T]):
         """Loads until all that is named is held, then drops what is not named any more."""
         state, pause = self._tenants[tenant], FIRST_PAUSE_SECONDS
         while True:
-            missing = [release for release in state.releases() if release.release_id not in state.held]
             self._point(state)
+            missing = [release for release in state.releases() if release.release_id not in state.held]
             if not missing:
                 if not await self._tidy(state):
                     return
                 await asyncio.sleep(min(self._grace_seconds, 1.0))
-                continue
-            try:
-                await self._take(tenant, state, missing[0])
+            elif await self._take_all(tenant, state, missing):
                 pause = FIRST_PAUSE_SECONDS
-            except MercatoError as error:
-                _log.warning("release not loaded", tenant=tenant, release=missing[0].release_id, error=str(error))
+            else:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _take_all(self, tenant: str, state: _Tenant[T], missing: list[Release]) -> bool:
+        """Whether all could be loaded; one that cannot be read keeps none of the others away."""
+        whole = True
+        for release in missing:
+            try:
+                await self._take(tenant, state, release)
+                self._point(state)
+            except MercatoError as error:
+                whole = False
+                _log.warning("release not loaded", tenant=tenant, release=release.release_id, error=str(error))
+        return whole
 
     async def _take(self, tenant: str, state: _Tenant[T], release: Release) -> None:
         began = time.monotonic()
@@ -165,9 +174,14 @@ class ReleaseFollower(Generic[T]):
 
     @staticmethod
     def _point(state: _Tenant[T]) -> None:
-        if state.wanted.release.release_id in state.held:
-            state.current = state.wanted.release.release_id
-            CURRENT.set(state.current)
+        wanted, before = state.wanted.release.release_id, state.wanted.previous_release.release_id
+        if wanted in state.held:
+            state.current = wanted
+        elif state.current not in state.held and before in state.held:
+            state.current = before  # after a restart beside a release that cannot be read
+        else:
+            return
+        CURRENT.set(state.current)
 
     async def _tidy(self, state: _Tenant[T]) -> bool:
         """Drops what was not named for a while; says whether something waits to be dropped."""

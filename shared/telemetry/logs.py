@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, cast
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
@@ -24,7 +25,7 @@ def logger(name: str = "") -> FilteringBoundLogger:
 
 def configure_logs(service: str, *, level: str = "info", log_format: str = "json") -> None:
     """Sets up this process's logs, those of libraries (``logging``) included. Call once, first."""
-    number = logging.getLevelNamesMapping()[level.upper()]
+    number, stream = logging.getLevelNamesMapping()[level.upper()], _Unfailing(sys.stderr)
     chain: list[Processor] = [
         structlog.stdlib.add_log_level if log_format == "console" else structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -42,14 +43,14 @@ def configure_logs(service: str, *, level: str = "info", log_format: str = "json
     structlog.configure(
         processors=[*chain, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, stream)),
         cache_logger_on_first_use=True,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=chain,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(cast(TextIO, stream))
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
 
@@ -57,6 +58,30 @@ def configure_logs(service: str, *, level: str = "info", log_format: str = "json
 def _to_json(event: Any, **_: Any) -> str:
     """One line of JSON; what JSON cannot say is written as text."""
     return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+class _Unfailing:
+    """A stream whose lines may be lost, as on a full disk: no request fails because it cannot be logged."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lost = 0
+
+    def write(self, text: str) -> int:
+        """Writes, and says how many lines were lost before, as soon as that can be said."""
+        try:
+            self._stream.write(text)
+            if self._lost:
+                lost, self._lost = self._lost, 0
+                self._stream.write(_to_json({"event": "log lines lost", "level": "warning", "lines": lost}) + "\n")
+        except OSError:
+            self._lost += 1
+        return len(text)
+
+    def flush(self) -> None:
+        """Flushes what can be flushed."""
+        with suppress(OSError):
+            self._stream.flush()
 
 
 class _ServiceName:

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -25,18 +25,20 @@ class BoundedLog:
             os.close(descriptor)
 
     def write(self, line: str) -> None:
-        """Appends one line."""
-        with self.open() as descriptor:
+        """Appends one line; on a full disk it is lost, and nothing else."""
+        with suppress(OSError), self.open() as descriptor:
             os.write(descriptor, line.encode() + b"\n")
 
     def bound(self) -> None:
         """Copies the file aside and truncates it once it is over the limit; the writer keeps its descriptor."""
+        older = self.path.with_name(self.path.name + ".1")
         try:
             if self.path.stat().st_size <= self._limit:
                 return
         except FileNotFoundError:
             return
-        shutil.copyfile(self.path, self.path.with_name(self.path.name + ".1"))
+        with suppress(OSError):  # no room for a copy: what is older goes
+            shutil.copyfile(self.path, older)
         os.truncate(self.path, 0)
 
     def tail(self, lines: int = 5) -> list[str]:

@@ -112,6 +112,16 @@ async def test_a_release_is_chosen_when_every_stage_that_answers_holds_it(
     await settled(chooser, lambda: chooser.choose("shop", "ann") == Choice("r2"))
 
 
+async def test_a_gateway_that_starts_beside_a_release_nobody_can_read_takes_the_one_before(
+    chooser: ReleaseChooser, stubs: Stubs, held: Held
+) -> None:
+    held.named.release.release_id, held.named.previous_release.release_id = "r2", "r1"
+    everybody_holds(stubs, held, "r1")
+    await settled(chooser, lambda: chooser.choose("shop", "ann") == Choice("r1"))
+    everybody_holds(stubs, held, "r1", "r2")
+    await settled(chooser, lambda: chooser.choose("shop", "ann") == Choice("r2"))
+
+
 async def test_a_canary_takes_its_share_and_a_shadow_is_never_the_answer(
     chooser: ReleaseChooser, stubs: Stubs, held: Held
 ) -> None:

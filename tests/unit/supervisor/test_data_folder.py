@@ -1,5 +1,7 @@
 import json
 import os
+import resource
+import signal
 import stat
 from pathlib import Path
 
@@ -77,3 +79,22 @@ def test_a_log_stays_within_its_bound_while_its_writer_goes_on(tmp_path: Path) -
     assert (tmp_path / "unit.log.1").read_bytes() == b"old\n" * 50
     log.bound()
     assert log.tail() == ["new"]
+
+
+def test_a_log_on_a_full_disk_loses_its_line_and_nothing_else() -> None:
+    BoundedLog(Path("/dev/full")).write("a line")
+
+
+def test_a_file_that_could_not_be_written_leaves_the_old_one_and_no_draft(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "state.json", "old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_atomically(tmp_path / "state.json", "new" * 10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+    assert (tmp_path / "state.json").read_text() == "old"

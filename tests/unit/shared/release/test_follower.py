@@ -160,3 +160,14 @@ async def test_a_release_that_is_held_can_be_read_again_and_others_cannot(
     with pytest.raises(Unavailable):
         await follower.again("shop", "r1")
     assert follower.of("shop") == "r1", "what is held stays"
+
+
+async def test_after_a_restart_beside_a_release_that_cannot_be_read_the_one_before_goes_on(
+    trainer: Trainer, follower: ReleaseFollower[str], reader: Reader
+) -> None:
+    reader.broken.add("r2")
+    await trainer.said.put(lineup("r2", "r1", "r3"))
+    await until(lambda: follower.current("shop") == "r1")
+    await until(lambda: follower.held("shop") == ["r1", "r3"])
+    reader.broken.clear()
+    await until(lambda: follower.current("shop") == "r2")

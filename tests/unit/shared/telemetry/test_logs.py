@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 SCRIPT = """
 import logging
@@ -43,3 +44,17 @@ def test_tracebacks_show_no_values() -> None:
         text = "\n".join(lines(log_format))
         assert "ZeroDivisionError" in text
         assert "do not show" not in text.replace('secret_local = "do not show"', "")
+
+
+def test_a_full_disk_of_logs_costs_lines_and_nothing_else() -> None:
+    program = (
+        "import logging\n"
+        "from shared.telemetry.logs import configure_logs, logger\n"
+        "configure_logs('catalog')\n"
+        "logger().warning('own'), logging.getLogger('library').warning('theirs')\n"
+        "print('alive')\n"
+    )
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-u", "-c", program]
+        ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "alive\n")
