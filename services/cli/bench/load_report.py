@@ -66,15 +66,17 @@ def show(out: Console, report: dict[str, Any]) -> None:
     _table(out, heads, [_latencies(name, phases) for name in PARTS])
     _table(
         out,
-        ("echo", "in flight", "p50 ms", "per s", "p50 ratio", "throughput ratio"),
+        ("echo", "in flight", "p50 ms", "per s", "CPU ms", "p50 ratio", "throughput ratio", "CPU ratio"),
         [
             (
                 row["name"],
                 str(row["in_flight"]),
                 f"{row['p50_ms']:.2f}",
                 f"{row['per_second']:.0f}",
+                _maybe(row["cpu_ms"]),
                 f"{row['ratio_p50']:.2f}",
                 f"{row['ratio_per_second']:.2f}",
+                _maybe(row["ratio_cpu"]),
             )
             for row in report["overhead"]
         ],
@@ -92,6 +94,10 @@ def show(out: Console, report: dict[str, Any]) -> None:
         f"events: {events['sent']} sent, {events['acknowledged']} acknowledged, {events['stored']} stored,"
         f" {events['lost']} lost, {events['doubled']} doubled"
     )
+
+
+def _maybe(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def _latencies(name: str, phases: Sequence[dict[str, Any]]) -> tuple[str, ...]:

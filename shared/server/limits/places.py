@@ -40,6 +40,7 @@ class Places:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.running = 0
+        self.waiting = 0
         self._limit = limit
         self._wait_seconds = wait_seconds
         self._longest_queue = longest_queue
@@ -47,21 +48,18 @@ class Places:
         self._waiting: dict[Priority, deque[Waiter]] = {priority: deque() for priority in Priority}
         self._empty_at = clock()
 
-    @property
-    def waiting(self) -> int:
-        """Calls in the queue."""
-        return sum(map(len, self._waiting.values()))
-
     async def enter(self, priority: Priority, most_seconds: float | None = None) -> float:
         """Takes a place and returns the seconds waited for it. Raises NoPlaceError after at most ``most_seconds``."""
-        began = self._clock()
-        waiting = self.waiting
-        if not waiting:
-            self._empty_at = began
-        if not self._waits_before(priority) and self._free(priority):
+        if not self.waiting and self._free(priority):  # nearly always: costs next to nothing
             self.running += 1
             return 0.0
-        if waiting >= self._longest_queue and not self._push_out(priority):
+        began = self._clock()
+        if not self.waiting:
+            self._empty_at = began
+        elif not self._waits_before(priority) and self._free(priority):
+            self.running += 1
+            return 0.0
+        if self.waiting >= self._longest_queue and not self._push_out(priority):
             raise NoPlaceError
         seconds = self._patience(priority, began)
         await self._wait(priority, seconds if most_seconds is None else min(seconds, most_seconds))
@@ -81,6 +79,7 @@ class Places:
         waiter: Waiter = asyncio.get_running_loop().create_future()
         queue = self._waiting[priority]
         queue.append(waiter)
+        self.waiting += 1
         timer = asyncio.get_running_loop().call_later(max(seconds, 0.0), _give_up, waiter)
         try:
             await waiter
@@ -92,9 +91,12 @@ class Places:
             timer.cancel()
             if waiter in queue:
                 queue.remove(waiter)
+            self.waiting -= 1
 
     def _fill(self) -> None:
         """Lets in whoever is next, while there are places."""
+        if not self.waiting:
+            return
         standing = self._standing(self._clock())
         for priority, queue in self._waiting.items():
             while queue and self._free(priority):
