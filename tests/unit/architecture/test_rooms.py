@@ -12,7 +12,7 @@ SERVICES = [
     path for path in (ROOT / "services").iterdir() if (path / "servicer.py").exists() or (path / "servicers").exists()
 ]
 # Commands of a service, run by people beside the serving process.
-COMMANDS = {"__main__.py", "wiring.py", "calibrate.py", "keys.py"}
+COMMANDS = {"__main__.py", "wiring.py", "calibrate.py", "keys.py", "release_quarantine.py", "measure_sealing.py"}
 HARD_LIMIT = 500
 
 

@@ -110,6 +110,8 @@ class ErasureRegisterServiceServicer:
 
     def GetReceiptKey(self, request, context):
         """Returns the public key of receipts.
+
+        Errors: none but those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,10 @@ class ErasureRegisterServiceStub:
     Errors: NOT_FOUND (ERASURE_NOT_FOUND), UNAVAILABLE.
     """
     GetReceiptKey: _aio.UnaryUnaryMultiCallable[_erasure_register_service_pb2.GetReceiptKeyRequest, _erasure_register_service_pb2.GetReceiptKeyResponse]
-    """Returns the public key of receipts."""
+    """Returns the public key of receipts.
+
+    Errors: none but those of every call.
+    """
     ResolvePerson: _aio.UnaryUnaryMultiCallable[_erasure_register_service_pb2.ResolvePersonRequest, _erasure_register_service_pb2.ResolvePersonResponse]
     """Returns the ids under which stores know a person. Empty for an unknown one.
 
@@ -99,7 +102,10 @@ class ErasureRegisterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _erasure_register_service_pb2.GetReceiptKeyRequest,
         context: _aio.ServicerContext[_erasure_register_service_pb2.GetReceiptKeyRequest, _abc.Awaitable[_erasure_register_service_pb2.GetReceiptKeyResponse]],
     ) -> _abc.Awaitable[_erasure_register_service_pb2.GetReceiptKeyResponse]:
-        """Returns the public key of receipts."""
+        """Returns the public key of receipts.
+
+        Errors: none but those of every call.
+        """
 
     @_abc_1.abstractmethod
     def ResolvePerson(
