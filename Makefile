@@ -40,6 +40,8 @@ protos: $(STAMP) ## Generate shared/protogen from protos
 	$(BIN)/python protos/generate.py
 monitoring: $(STAMP) ## Generate docs/metrics.md, dashboards and rules
 	$(BIN)/python deploy/monitoring/generate.py
+fuzz: $(STAMP) ## Send random messages to every public rpc of a running suite for ten minutes
+	MERCATO_FUZZ_SECONDS=600 $(BIN)/python -m pytest tests/e2e/test_fuzz.py -q -s -k "long or log"
 bench: $(STAMP) ## Measure latency and throughput beside the floor of the same machine
 	$(BIN)/mercato bench
 bench-load: $(STAMP) ## Measure goodput under load and overload, lost events and growth of memory, in minutes
@@ -58,4 +60,4 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[embedded,models,learning,demo,dev]'
 	touch $(STAMP)
 
-.PHONY: run install test chart-test image lint format protos monitoring bench bench-load evaluate clean help
+.PHONY: run install test chart-test image lint format protos monitoring fuzz bench bench-load evaluate clean help

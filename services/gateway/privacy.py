@@ -27,8 +27,12 @@ from shared.telemetry.logs import logger
 from shared.telemetry.metrics import counter, gauge
 
 _log = logger("privacy")
-STORES = ("profile", "trainer")
-"""Services with stores of personal data. What each keeps, and why the others keep none: docs/privacy.md."""
+STORES, OWN = ("profile", "trainer"), "gateway"
+"""Services with stores of personal data, and this one. What each keeps, and why the others keep none: docs/privacy.md."""
+OWN_NOTE = (
+    "other gateway processes forget what they remember of the person in a quarter of an hour unless set otherwise; "
+    "answers kept for idempotency keys are deleted after a day and hold no ids but those of refused events"
+)
 STORE_SECONDS, REGISTER_SECONDS, EXPORT_SECONDS = 60.0, 10.0, 300.0
 LEASE_SECONDS, CLAIM = 120, 20
 AGAIN_SECONDS = 5.0
@@ -57,7 +61,7 @@ class Privacy:
 
     async def erase(self, user_id: str, visitor_id: str) -> Erasure:
         """Erases in all stores at once and says how far it came. Raises Unavailable when nothing was registered."""
-        wanted = register_pb.BeginErasureRequest(user_id=user_id, visitor_id=visitor_id, stores=STORES)
+        wanted = register_pb.BeginErasureRequest(user_id=user_id, visitor_id=visitor_id, stores=(*STORES, OWN))
         with remote_errors("profile"):
             begun = await self._register.BeginErasure(wanted, timeout=REGISTER_SECONDS)
         return await self._work(begun.pending)
@@ -146,8 +150,6 @@ class Privacy:
         """Asks every store that is not done. Raises Unavailable when the register does not take down what they said."""
         names = [one.store for one in pending.erasure.stores if one.state != DONE]
         records = await asyncio.gather(*(self._erase_in(name, pending) for name in names))
-        for visitor_id in ("", *pending.person.visitor_ids):
-            self._forget(current_tenant(), pending.person.user_id, visitor_id)
         erasure = pending.erasure
         for record in records:  # one by one: the last one signs
             with remote_errors("profile"):
@@ -156,6 +158,11 @@ class Privacy:
 
     async def _erase_in(self, name: str, pending: register_pb.PendingErasure) -> register_pb.RecordStoreRequest:
         receipt_id = pending.erasure.receipt_id
+        if name == OWN:
+            for visitor_id in ("", *pending.person.visitor_ids):
+                self._forget(current_tenant(), pending.person.user_id, visitor_id)
+            done = pb.ErasePersonResponse(notes=[OWN_NOTE])
+            return register_pb.RecordStoreRequest(receipt_id=receipt_id, store=name, done=done)
         request = pb.ErasePersonRequest(receipt_id=receipt_id, person=pending.person)
         try:
             with remote_errors(name):
