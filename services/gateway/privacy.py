@@ -28,7 +28,7 @@ from shared.telemetry.metrics import counter, gauge
 
 _log = logger("privacy")
 STORES, OWN = ("profile", "trainer"), "gateway"
-"""Services with stores of personal data, and this one. What each keeps, and why the others keep none: docs/privacy.md."""
+"""Services with stores of personal data, and this one. What each keeps, and why others keep none: docs/privacy.md."""
 OWN_NOTE = (
     "other gateway processes forget what they remember of the person in a quarter of an hour unless set otherwise; "
     "answers kept for idempotency keys are deleted after a day and hold no ids but those of refused events"
