@@ -43,7 +43,7 @@ class Subject:
 
 def trace_headers() -> dict[str, str]:
     """Metadata of an inference: Triton records those that have a trace, so it gets only those that are recorded."""
-    traceparent = current_traceparent(recorded=True)
+    traceparent = current_traceparent()
     return {TRACEPARENT: traceparent} if traceparent else {}
 
 

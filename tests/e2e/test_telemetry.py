@@ -182,12 +182,12 @@ async def traffic(shop: Shop) -> None:
     await shop.recommend(MARKS["user"], visitor_id=MARKS["visitor"])
     await shop.search(MARKS["query"], **person)
     await shop.ask(f"{MARKS['question']} ({MARKS['mail']})?")
-    await shop.call(shop.profiles.GetProfile, profile_service_pb2.GetProfileRequest(**person))
+    await shop.call(shop.profiles.GetUserProfile, profile_service_pb2.GetUserProfileRequest(user_id=MARKS["user"]))
     async for _ in shop.events.ExportUserData(
-        user_event_service_pb2.ExportUserDataRequest(**person), metadata=shop.metadata
+        user_event_service_pb2.ExportUserDataRequest(user_id=MARKS["user"]), metadata=shop.metadata
     ):
         pass
-    await shop.call(shop.events.EraseUserData, user_event_service_pb2.EraseUserDataRequest(**person))
+    await shop.call(shop.events.EraseUserData, user_event_service_pb2.EraseUserDataRequest(user_id=MARKS["user"]))
 
 
 async def hostile_traffic(shop: Shop, suffix: str = "") -> None:
@@ -209,7 +209,7 @@ async def hostile_traffic(shop: Shop, suffix: str = "") -> None:
         (shop.searches.Search, search_service_pb2.SearchRequest(query=MARKS["query"] * 500, user_id=user)),
         (shop.recommendations.Recommend, recommendation_service_pb2.RecommendRequest(user_id=user * 200)),
         (shop.recommendations.Recommend, recommendation_service_pb2.RecommendRequest(user_id=f"{user}\n{{}}")),
-        (shop.profiles.GetProfile, profile_service_pb2.GetProfileRequest(user_id=f"{user}\x00")),
+        (shop.profiles.GetUserProfile, profile_service_pb2.GetUserProfileRequest(user_id=f"{user}\x00")),
     ]
     for method, request in calls:
         try:

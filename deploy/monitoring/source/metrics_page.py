@@ -13,6 +13,7 @@ LABELS = {
     "by": "`memory`, `milvus`, `fallback`",
     "cache": "`text_vectors`, `behaviour_vectors`, `profile_features`, `product_vectors`, `item_vectors`, "
     "`content_neighbours`, `remembered_products`",
+    "cause": "why, named in the code",
     "channel": "channels of candidates in `recommendation.proto`",
     "code": "status codes of gRPC",
     "dependency": "names of services and backing systems",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from opentelemetry.trace import StatusCode
 
@@ -15,6 +15,8 @@ from shared.telemetry.tracing import TRACE_ID_METADATA, TRACEPARENT, current_tra
 _SERVER_ERRORS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 """What OpenTelemetry's conventions call the server's fault."""
 
+_NOTHING = nullcontext()
+
 
 class TracingInterceptor(RpcInterceptor):
     """Makes the trace known to logs; at the ``edge`` its id to the client, in the trailing metadata."""
@@ -25,10 +27,14 @@ class TracingInterceptor(RpcInterceptor):
         self._trusting = trusting
         self._attributes: dict[str, dict[str, str]] = {}
 
-    @asynccontextmanager
-    async def around(self, rpc: Rpc, context: Context) -> AsyncIterator[None]:
-        error: BaseException | None = None
+    def around(self, rpc: Rpc, context: Context) -> AbstractAsyncContextManager[None]:
         traceparent = metadata_value(context, TRACEPARENT)
+        # Services of ours name a trace only where it is recorded.
+        return self._traced(rpc, context, traceparent) if traceparent or self._edge else _NOTHING
+
+    @asynccontextmanager
+    async def _traced(self, rpc: Rpc, context: Context, traceparent: str) -> AsyncIterator[None]:
+        error: BaseException | None = None
         with server_span(rpc.method[1:], traceparent, self._of(rpc), trusting=self._trusting) as span:
             if self._edge:
                 context.set_trailing_metadata(
