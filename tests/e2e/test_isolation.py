@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, redirect_stdout
@@ -61,6 +62,10 @@ def secrets(keyed: Running) -> dict[str, str]:
         found[word] = json.loads(output_of([*command, *(part for one in EVERYTHING for part in ("--scope", one))]))[
             "secret"
         ]
+    give_up = time.monotonic() + 20
+    while any(mercato(["status", "--json", "--address", keyed.address, "--api-key", one]) for one in found.values()):
+        assert time.monotonic() < give_up, "the gateway never learnt of the keys"
+        time.sleep(0.1)
     return found
 
 

@@ -95,3 +95,23 @@ def test_a_probe_request_fills_every_input() -> None:
     assert request.raw_input_contents[0] == b"\x01\0\0\0\0\0\0\0" * 3
     assert request.raw_input_contents[1] == b"\0\0\0\0"
     assert request.raw_input_contents[2] == b"\x01\0\0\0x" * 2
+
+
+def test_a_proxy_that_others_reach_makes_the_gateway_ask_for_credentials(folder: DataFolder) -> None:
+    key = "MERCATO_GATEWAY_REQUIRE_AUTHENTICATION"
+    assert key not in plan(settings(folder), folder, None).environment
+    port = plan(settings(folder), folder, None).units["envoy"].address.rpartition(":")[2]
+    made = plan(settings(folder, http_address=f"0.0.0.0:{port}"), folder, None)
+    assert made.units["gateway"].command().environment[key] == "true"
+
+
+def test_with_tls_each_service_has_a_certificate_and_knows_its_callers(folder: DataFolder) -> None:
+    made = plan(settings(folder, tls=True), folder, None)
+    environments = {name: made.units[name].command().environment for name in SERVICES}
+    files = {environment["MERCATO_TLS_CERTIFICATE"] for environment in environments.values()}
+    assert len(files) == len(SERVICES)
+    assert all(Path(path).exists() for path in files)
+    assert environments["ranking"]["MERCATO_RANKING_ALLOWED_CLIENTS"] == '["gateway", "supervisor"]'
+    assert "MERCATO_GATEWAY_ALLOWED_CLIENTS" not in environments["gateway"]
+    assert environments["gateway"]["MERCATO_GATEWAY_PUBLIC_KEY"].endswith("gateway/tls.key")
+    assert (folder.root / "tls" / "ca.key").stat().st_mode & 0o077 == 0
