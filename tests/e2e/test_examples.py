@@ -14,12 +14,14 @@ import pytest
 from tests.e2e.conftest import ROOT, Running
 
 EXAMPLES = ROOT / "docs" / "examples"
-TOOLS = {
+TOOLS: dict[str, tuple[str, ...]] = {
+    "python": (),
     "typescript": ("node", "npm"),
     "go": ("go", "protoc", "protoc-gen-go", "protoc-gen-go-grpc"),
     "java": ("javac", "protoc", "grpc_java_plugin"),
 }
 SAID = {
+    "python": ("token True, events 1", "refused: INVALID_ARGUMENT INVALID_REQUEST ['page_size']"),
     "typescript": (
         "node: token true, list true, events 1",
         "browser: token true, list true, events 1",
@@ -45,10 +47,14 @@ def test_an_example_builds_and_runs(running: Running, tmp_path: Path, language: 
     addresses = running.suite.suite.addresses
     tenant = f"{language}{time.time_ns()}"
     command = [str(EXAMPLES / language / "run.sh"), addresses["gateway"], addresses["envoy"], tenant, str(tmp_path)]
+    if language == "python":
+        command = [sys.executable, str(EXAMPLES / "python" / "example.py"), addresses["gateway"], tenant]
     # Debian's compiler makes what Debian's Go and Java libraries expect; for TypeScript ours does.
     protoc = {"PROTOC": f"{sys.executable} -m grpc_tools.protoc"} if language == "typescript" else {}
+    roots = os.pathsep.join([str(ROOT / "shared" / "sdk"), str(ROOT / "shared" / "protogen")])
+    environment = {**os.environ, **protoc, "PYTHONPATH": roots}
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=600, env={**os.environ, **protoc}, cwd=tmp_path, check=False
+        command, capture_output=True, text=True, timeout=600, env=environment, cwd=tmp_path, check=False
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     lines = done.stdout.splitlines()
