@@ -107,10 +107,11 @@ class ServiceSettings(BaseSettings):
     in is to be answered whole, so the services behind it refuse only what is beyond their fixed limit."""
     first_limit: int = Field(24, ge=1)
     """The adaptive limit to begin with."""
-    least_limit: int = Field(6, ge=1)
+    least_limit: int = Field(8, ge=1)
     """The adaptive limit never goes below."""
-    queue_seconds: float = Field(0.1, ge=0)
-    """How long an urgent call waits for a place at most; ten times as long for imports and reports."""
+    queue_seconds: float = Field(0.5, ge=0)
+    """How long an urgent call of a burst waits for a place at most, a tenth of it once the queue stands that long; ten
+    times as long for imports and reports."""
     default_deadline_seconds: float = Field(10.0, gt=0)
     """Deadline of a unary call whose client set none."""
     stream_idle_seconds: float = Field(120.0, gt=0)
