@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
 
-from deploy.helm import generate
+from deploy.helm import schema
+from services.cli.app import app
+from services.supervisor.http_settings import HttpSettings
 from shared.settings.base import DEFAULT_PORTS
+from shared.settings.tls import TlsSettings
 from tests.chart.conftest import CHART, EXAMPLES, Render
 
-OWN_KINDS = {"ServiceMonitor", "GRPCRoute"}
+OWN_KINDS = {"ServiceMonitor", "PrometheusRule", "GRPCRoute", "HTTPRoute", "Certificate"}
 """Of definitions that a cluster may have; the schemas at hand do not know them."""
 EXPLAINED = {
     "CKV_K8S_11": "CPU limits throttle a service that has room; requests and the autoscaler share CPU out",
@@ -69,14 +73,14 @@ def test_every_setting_of_every_service_can_be_reached_and_exists(render: Render
     helpers = (CHART / "templates" / "_helpers.tpl").read_text()
     values: dict[str, Any] = {"services": {}}
     for service in DEFAULT_PORTS:
-        cls = generate.settings_class(service)
-        settings = {name: _some(one) for name, one in generate.settings_of(service)["properties"].items()}
+        cls = schema.settings_class(service)
+        settings = {name: _some(one) for name, one in schema.settings_of(service)["properties"].items()}
         values["services"][service] = {"settings": settings}
         hidden = {name for name in cls.model_fields if name not in settings}
         reached_otherwise = {
             name
             for name in hidden
-            if cls.model_fields[name].validation_alias is not None or name in generate.SET_BY_CHART
+            if cls.model_fields[name].validation_alias is not None or name in schema.SET_BY_CHART
         }
         given = {f"MERCATO_{service.upper()}_{name.upper()}" for name in hidden - reached_otherwise}
         assert given <= set(re.findall(r"MERCATO_[A-Z_]+[A-Z]", helpers)), "a secret that no template hands over"
@@ -84,7 +88,7 @@ def test_every_setting_of_every_service_can_be_reached_and_exists(render: Render
     for service in DEFAULT_PORTS:
         data = made.one("ConfigMap", f"m-mercato-{service}")["data"]
         environment = {key: value for key, value in data.items() if key.startswith(f"MERCATO_{service.upper()}_")}
-        cls = generate.settings_class(service)
+        cls = schema.settings_class(service)
         prefix = f"MERCATO_{service.upper()}_"
         known = {prefix + name.upper() for name in cls.model_fields} | {f"{prefix}ADDRESS"}
         assert set(environment) <= known
@@ -94,10 +98,13 @@ def test_every_setting_of_every_service_can_be_reached_and_exists(render: Render
 def test_every_environment_key_in_the_templates_is_read_by_some_service() -> None:
     keys = set()
     for template in (CHART / "templates").iterdir():
-        keys |= set(re.findall(r"MERCATO_[A-Z_]+[A-Z]", template.read_text()))
+        keys |= set(re.findall(r"MERCATO_[A-Z_]+[A-Z](?![A-Z_{])", template.read_text()))
     known = {f"MERCATO_{service.upper()}_ADDRESS" for service in DEFAULT_PORTS}
+    known |= {f"MERCATO_TLS_{name.upper()}" for name in TlsSettings.model_fields}
+    known |= {f"MERCATO_HTTP_{name.upper()}" for name in HttpSettings.model_fields}
+    known |= {option.envvar for option in get_command(app).params if getattr(option, "envvar", None)}
     for service in DEFAULT_PORTS:
-        for name, field in generate.settings_class(service).model_fields.items():
+        for name, field in schema.settings_class(service).model_fields.items():
             known |= {f"MERCATO_{service.upper()}_{name.upper()}", str(field.validation_alias)}
     assert keys - known == set()
 

@@ -79,7 +79,7 @@ MERCATO_DATA: /var/lib/mercato
 
 {{/* Secrets as environment: what each service needs and no more. */}}
 {{- define "mercato.secretEnv" -}}
-{{- if has .name (list "catalog" "gateway" "profile" "support" "trainer" "migrate") }}
+{{- if has .name (list "catalog" "gateway" "profile" "support" "trainer" "migrate" "backup" "restore") }}
 - name: MERCATO_POSTGRES_DSN
   valueFrom:
     secretKeyRef:
@@ -142,4 +142,31 @@ imagePullSecrets:
 {{- end }}
 securityContext:
   {{- include "mercato.podSecurity" . | nindent 2 }}
+{{- end -}}
+
+{{/* What pods of hooks share: they run before the release's own account exists, and need none. */}}
+{{- define "mercato.hookPod" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+{{- range . }}
+  - name: {{ . }}
+{{- end }}
+{{- end }}
+securityContext:
+  {{- include "mercato.podSecurity" . | nindent 2 }}
+{{- end -}}
+
+{{/* Who calls whom: the edges of the design. `training` is the CronJob. */}}
+{{- define "mercato.edges" -}}
+gateway: [catalog, profile, encoder, retrieval, ranking, support, trainer]
+catalog: [encoder, retrieval]
+profile: [catalog]
+encoder: [trainer]
+retrieval: [trainer, encoder]
+ranking: [trainer]
+support: [encoder, retrieval]
+trainer: [profile, catalog, retrieval]
+training: [profile, catalog, retrieval]
 {{- end -}}

@@ -49,11 +49,18 @@ def descriptors() -> Path:
 
 
 def render(
-    settings: HttpSettings, *, listen: str, status: str, gateways: Iterable[str], gateway_ca: Path | None = None
+    settings: HttpSettings,
+    *,
+    listen: str,
+    status: str,
+    gateways: Iterable[str],
+    gateway_ca: Path | None = None,
+    descriptors_file: Path | None = None,
 ) -> str:
     """The configuration as YAML: serve at ``listen``, tell of itself at ``status``, pass on to ``gateways``.
 
     All are ``host:port``. With ``gateway_ca`` over TLS, to a certificate of these issuers for the name `gateway`.
+    ``descriptors_file`` is where Envoy finds a copy of ``descriptors()``; default: the file itself.
     """
     services = _services()
     host, port = _split(listen)
@@ -63,7 +70,7 @@ def render(
         "PORT": port,
         "STATUS_HOST": status_host,
         "STATUS_PORT": status_port,
-        "DESCRIPTORS": str(descriptors()),
+        "DESCRIPTORS": str(descriptors_file or descriptors()),
         "SERVICES": list(services),
         "ROUTES": routes(services, settings),
         "MAX_MEMORY_BYTES": settings.max_memory_bytes,
