@@ -46,6 +46,8 @@ bench: $(STAMP) ## Measure latency and throughput beside the floor of the same m
 	$(BIN)/mercato bench
 bench-load: $(STAMP) ## Measure goodput under load and overload, lost events and growth of memory, in minutes
 	$(BIN)/mercato bench-load
+bench-faults: $(STAMP) ## Kill, pause, slow, cut, fill and corrupt a suite under traffic; what callers saw, in 20 minutes
+	$(BIN)/mercato bench-faults
 evaluate: $(STAMP) ## Measure the quality of recommendations beside simple baselines
 	$(BIN)/mercato evaluate
 clean: ## Remove caches and the environment, not the data
@@ -60,4 +62,4 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[embedded,models,learning,demo,dev]'
 	touch $(STAMP)
 
-.PHONY: run install test chart-test image lint format protos monitoring fuzz bench bench-load evaluate clean help
+.PHONY: run install test chart-test image lint format protos monitoring fuzz bench bench-load bench-faults evaluate clean help

@@ -29,6 +29,7 @@ COMMANDS = (
     "privacy",
     "bench",
     "bench_load",
+    "bench_faults",
     "evaluate",
 )
 """Modules of ``services.cli.commands`` in the order of the help; each has ``register(app)``."""

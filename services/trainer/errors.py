@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.errors.base import FailedPrecondition, Internal, InvalidArgument, NotFound, Violation
+from shared.errors.base import FailedPrecondition, Internal, InvalidArgument, NotFound, Unavailable, Violation
 from shared.errors.reasons import Reason
 
 
@@ -11,6 +11,14 @@ class ReleaseNotFound(NotFound):
 
     def __init__(self, release_id: str) -> None:
         super().__init__("release", release_id)
+
+
+class ArtifactDamaged(Unavailable):
+    """What is stored is not what the release names; readers stay with the release that they hold."""
+
+    def __init__(self, release_id: str, name: str) -> None:
+        detail = f"artifact {name} of release {release_id} is damaged"
+        super().__init__("postgres", metadata={"detail": detail, "release_id": release_id, "artifact": name})
 
 
 class JobRunning(FailedPrecondition):

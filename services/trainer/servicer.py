@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.message import DecodeError, Message
 from mercato.trainer.v1 import trainer_service_pb2 as pb
 from mercato.trainer.v1 import trainer_service_pb2_grpc
 
 from services.trainer import converters
+from services.trainer.errors import ArtifactDamaged
 from services.trainer.ports import ReleaseRepository
 from services.trainer.promote import PromoteRelease
 from services.trainer.roll_out import RollOut
@@ -20,6 +22,7 @@ from shared.context.request import current_tenant
 from shared.pagination.token import decode_token, encode_token, hash_arguments, page_size
 
 Context = grpc.aio.ServicerContext[Any, Any]
+M = TypeVar("M", bound=Message)
 
 DEFAULT_PAGE, LARGEST_PAGE = 20, 100
 
@@ -102,11 +105,19 @@ class TrainerServicer(trainer_service_pb2_grpc.TrainerServiceServicer):
     ) -> AsyncIterator[pb.ReadItemNeighboursResponse]:
         name = converters.NEIGHBOURS
         async for content in self._use.releases.read_artifact(current_tenant(), request.release_id, name):
-            yield pb.ReadItemNeighboursResponse.FromString(content)
+            yield _parsed(pb.ReadItemNeighboursResponse, content, request.release_id, name)
 
     async def ReadItemStatistics(
         self, request: pb.ReadItemStatisticsRequest, context: Context
     ) -> AsyncIterator[pb.ReadItemStatisticsResponse]:
         name = converters.STATISTICS
         async for content in self._use.releases.read_artifact(current_tenant(), request.release_id, name):
-            yield pb.ReadItemStatisticsResponse.FromString(content)
+            yield _parsed(pb.ReadItemStatisticsResponse, content, request.release_id, name)
+
+
+def _parsed(kind: type[M], content: bytes, release_id: str, name: str) -> M:
+    """A part of a table. Raises ArtifactDamaged: the hash is known only at the end of the artifact."""
+    try:
+        return kind.FromString(content)
+    except DecodeError as error:
+        raise ArtifactDamaged(release_id, name) from error

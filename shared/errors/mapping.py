@@ -54,6 +54,7 @@ CODES: dict[type[MercatoError], grpc.StatusCode] = {
 # Trailers above 8 KiB are dropped by default clients (gRPC C-core and Java); base64 makes 4/3 of these.
 _MAX_VIOLATIONS_BYTES = 3_500
 _MAX_TEXT = 512
+_CUT_OFF = ("Internal error from Core", "RST_STREAM")
 _DEPENDENCY_ATTRIBUTE = "mercato_dependency"
 
 
@@ -119,7 +120,7 @@ def from_rpc_error(error: grpc.aio.AioRpcError, dependency: str = "") -> Mercato
         return error
     dependency = dependency or getattr(error, _DEPENDENCY_ATTRIBUTE, "") or "service"
     details = list(_details_of(error))
-    if error.code() is grpc.StatusCode.CANCELLED and not details:
+    if not details and (error.code() is grpc.StatusCode.CANCELLED or _is_cut_off(error)):
         return Unavailable(dependency)  # not by us and not by its handler: the peer ended
     info = next((detail for detail in details if isinstance(detail, error_details_pb2.ErrorInfo)), None)
     reason = _reason_of(error, info)
@@ -147,8 +148,14 @@ def is_transport_failure(error: grpc.aio.AioRpcError) -> bool:
     """
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return True
-    lost = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
-    return error.code() in lost and not any(_details_of(error))
+    lost = error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED) or _is_cut_off(error)
+    return lost and not any(_details_of(error))
+
+
+def _is_cut_off(error: grpc.aio.AioRpcError) -> bool:
+    """Whether gRPC itself calls the end of a stream INTERNAL: a write met it, or the peer reset the stream."""
+    code, text = error.code(), error.details() or ""
+    return code is grpc.StatusCode.INTERNAL and any(mark in text for mark in _CUT_OFF)
 
 
 def _build(error: grpc.aio.AioRpcError, reason: Reason, dependency: str, metadata: dict[str, str]) -> MercatoError:

@@ -19,7 +19,7 @@ from services.cli.client import Gateway
 from services.cli.errors import CliError
 from services.cli.importing.items import Batch, Kind
 from services.cli.importing.rejects import RejectsFile, from_gateway
-from shared.errors.mapping import from_rpc_error
+from shared.errors.mapping import from_rpc_error, is_transport_failure
 from shared.errors.reasons import Reason
 
 WINDOW = 6
@@ -185,8 +185,6 @@ async def _ended(call: Any) -> grpc.aio.AioRpcError:
 
 def _passing(error: grpc.aio.AioRpcError) -> bool:
     """Whether the same may succeed later."""
-    if error.code() in _PASSING:
+    if error.code() in _PASSING or is_transport_failure(error):
         return True
-    if error.code() is grpc.StatusCode.INTERNAL:
-        return "RST_STREAM" in (error.details() or "")
     return from_rpc_error(error).reason in (Reason.OVERLOADED, Reason.RATE_LIMITED)

@@ -35,6 +35,7 @@ dynamic_batching {{
 }}
 version_policy {{ latest {{ num_versions: 2 }} }}
 parameters {{ key: "release_id" value {{ string_value: "{release_id}" }} }}
+parameters {{ key: "graph_sha256" value {{ string_value: "{graph_sha256}" }} }}
 parameters {{ key: "pad_id" value {{ string_value: "{pad_id}" }} }}
 parameters {{ key: "max_tokens" value {{ string_value: "{max_tokens}" }} }}
 """
@@ -69,6 +70,7 @@ def config_text(manifest: ModelManifest, serving: Serving) -> str:
         queue_delay=serving.queue_delay_microseconds,
         queue_size=serving.queue_size,
         release_id=manifest.release_id,
+        graph_sha256=manifest.graph_sha256,
         pad_id=manifest.pad_id,
         max_tokens=manifest.max_tokens,
     )

@@ -4,6 +4,7 @@ Requests of several callers that Triton hands over together are encoded together
 is computed on padding. A text's vector does not depend on that.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,15 +27,21 @@ class TritonPythonModel:
     """One instance. Inputs input_ids, attention_mask int64 [B, T]; output embedding float32 [B, D]."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Loads the graph and runs it once, so that a broken one is refused at load."""
-        config = json.loads(args["model_config"])
-        self._pad_id = int(config["parameters"]["pad_id"]["string_value"])
+        """Loads the graph and runs it once, so that a broken one is refused at load, and a damaged one too.
+
+        Weights of which some bits changed make a graph that runs, and vectors that mean nothing.
+        """
+        parameters = json.loads(args["model_config"])["parameters"]
+        self._pad_id = int(parameters["pad_id"]["string_value"])
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        graph = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
-        self._session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        path = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
+        graph = path.read_bytes()
+        if hashlib.sha256(graph).hexdigest() != parameters["graph_sha256"]["string_value"]:
+            raise pb_utils.TritonModelException(f"{path} is damaged: not the graph that config.pbtxt names")
+        self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         one = np.ones((1, 4), np.int64)
         self._run(one, one)
 

@@ -1,6 +1,7 @@
 """Writes the model repository, or finds that it is up to date. torch is imported only when there is work."""
 
 import fcntl
+import hashlib
 import os
 import shutil
 import tempfile
@@ -52,7 +53,7 @@ def write_repository(repository: Path, options: RepositoryOptions, report: Repor
     model = repository / MODEL_NAME
     with _lock(repository):
         _remove_leftovers(repository)
-        if not _built(model, options.model):
+        if not _built(model, options):
             _replace(repository, lambda folder: _build(folder, resolve(options.model), options, report))
         elif not _serves(model, options.variant):
             _replace(repository, lambda folder: _switch(folder, model, options))
@@ -64,8 +65,8 @@ def write_repository(repository: Path, options: RepositoryOptions, report: Repor
     return manifest
 
 
-def _built(model: Path, wanted: str | None) -> bool:
-    """Whether both variants stand whole and come from the wanted source, unchanged since."""
+def _built(model: Path, options: RepositoryOptions) -> bool:
+    """Whether both variants stand whole and come from the wanted source, unchanged since; the wanted one to the bit."""
     try:
         (model / TOKENIZER_FILE).stat()
         manifests = [ModelManifest.read(variant_folder(model, variant)) for variant in Variant]
@@ -74,16 +75,24 @@ def _built(model: Path, wanted: str | None) -> bool:
         return False
     whole = sizes == [manifest.graph_bytes for manifest in manifests]
     current = all(manifest.recipe == EXPORT_RECIPE for manifest in manifests)
-    return whole and current and _same_source(manifests[0], wanted)
+    if not (whole and current and _same_source(manifests[0], options.model)):
+        return False
+    wanted = variant_folder(model, options.variant)
+    return _sha256(wanted / GRAPH_FILE) == ModelManifest.read(wanted).graph_sha256
 
 
 def _serves(model: Path, variant: Variant) -> bool:
     try:
         manifest = ModelManifest.read(model)
-        size = (model / VERSION_FOLDER / GRAPH_FILE).stat().st_size
+        found = _sha256(model / VERSION_FOLDER / GRAPH_FILE)
     except (OSError, ValueError):
         return False
-    return manifest == ModelManifest.read(variant_folder(model, variant)) and size == manifest.graph_bytes
+    return manifest == ModelManifest.read(variant_folder(model, variant)) and found == manifest.graph_sha256
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _same_source(manifest: ModelManifest, model: str | None) -> bool:
@@ -125,7 +134,8 @@ def _serve(model: Path, variant: Variant, serving: Serving) -> None:
     """Puts the variant where Triton and the encoder service look."""
     chosen = variant_folder(model, variant)
     (model / VERSION_FOLDER).mkdir()
-    _link(chosen / GRAPH_FILE, model / VERSION_FOLDER / GRAPH_FILE)
+    # A copy, so that what happens to the graph that is served can be repaired without an export.
+    shutil.copy2(chosen / GRAPH_FILE, model / VERSION_FOLDER / GRAPH_FILE)
     shutil.copy2(chosen / MANIFEST_FILE, model / MANIFEST_FILE)
     _refresh(model, ModelManifest.read(model), serving)
 

@@ -44,15 +44,13 @@ class TritonUnit(BaseUnit):
         super().__init__("triton", f"{settings.host}:{settings.port}", timing=TIMING)
         self._settings = settings
         self._probe = TritonProbe(self.address)
-        self._written = False
         place = hashlib.sha256(str(settings.work.absolute()).encode()).hexdigest()[:8]
         self._memory_prefix = f"mercato_{place}_"
 
     @override
     async def prepare(self, run: CommandRunner, on_line: Callable[[str], None]) -> None:
-        if not self._written and self._settings.model_command:
-            await self._write_models(run, on_line)
-        self._written = True
+        if self._settings.model_command:
+            await self._write_models(run, on_line)  # before every start: what was damaged meanwhile is repaired
         self._settings.repository.mkdir(parents=True, exist_ok=True)
         TritonInstall().link_backends(self._backends)
         clear_shared_memory(self._memory_prefix)

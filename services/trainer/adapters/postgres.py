@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from services.trainer.adapters.rows import release_of, rollout_of, values_of
 from services.trainer.domain import Lineup, Release
-from services.trainer.errors import NoWayBack, ReleaseNotFound
+from services.trainer.errors import ArtifactDamaged, NoWayBack, ReleaseNotFound
 from services.trainer.ports import Chunks
 from shared.errors.base import Unavailable
 from shared.postgres.queries import load_queries
@@ -124,12 +125,16 @@ class PostgresReleases:
             found = await (await connection.execute(SQL.get_artifact, key)).fetchone()
         if found is None:
             raise ReleaseNotFound(release_id)
+        digest = hashlib.sha256()
         for number in range(found[1]):
             chunk = {"tenant": tenant, "sha256": found[0], "number": number}
             async with self._pool.connection() as connection:
                 row = await (await connection.execute(SQL.read_chunk, chunk, binary=True)).fetchone()
             if row is None:
                 raise ReleaseNotFound(release_id)  # deleted while it was read: a part is no artifact
+            digest.update(row[0])
+            if number == found[1] - 1 and digest.hexdigest() != found[0]:
+                raise ArtifactDamaged(release_id, name)
             yield row[0]
 
     async def _move(

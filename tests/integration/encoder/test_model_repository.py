@@ -124,6 +124,25 @@ def test_damage_is_repaired(written: Written) -> None:
     assert after.release_id == before.release_id
 
 
+def test_bits_that_changed_in_the_served_graph_are_repaired_without_an_export(written: Written) -> None:
+    before = ModelManifest.read(written.place / MODEL_NAME)
+    graph = written.place / MODEL_NAME / VERSION_FOLDER / GRAPH_FILE
+    whole = graph.read_bytes()
+    graph.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
+    assert written.write() == before
+    assert not written.exported
+    assert graph.read_bytes() == whole
+
+
+def test_bits_that_changed_in_the_wanted_variant_are_exported_again(written: Written) -> None:
+    graph = variant_folder(written.place / MODEL_NAME, Variant.INT8) / GRAPH_FILE
+    content = bytearray(graph.read_bytes())
+    content[5000] ^= 1
+    graph.write_bytes(content)
+    written.write()
+    assert written.exported
+
+
 def test_what_a_killed_run_left_is_removed_and_other_models_stay(written: Written) -> None:
     (written.place / ".writing-dead" / "new").mkdir(parents=True)
     (written.place / "ranker").mkdir()

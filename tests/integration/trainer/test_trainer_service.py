@@ -138,6 +138,26 @@ async def test_a_job_makes_a_release_that_readers_can_read(postgres_database: st
         assert statistics[0].data_end_time_s == release.data_end_time.seconds
 
 
+@pytest.mark.parametrize(
+    "place", ["overlay(content placing '\\xffff' from 1)", "set_byte(content, length(content) - 1, 7)"]
+)
+async def test_an_artifact_of_which_bits_changed_is_not_given_out(
+    postgres_database: str, tmp_path: Path, place: str
+) -> None:
+    async with trainer(postgres_database, tmp_path, FixedEvents()) as stub:
+        release_id = (await run(stub))[-1].release.release_id
+        async with open_pool(postgres_database) as pool, pool.connection() as connection:
+            await connection.execute(f"UPDATE trainer.blob_chunks SET content = {place}")
+        for call in (
+            stub.ReadItemNeighbours(pb.ReadItemNeighboursRequest(release_id=release_id)),
+            stub.ReadItemStatistics(pb.ReadItemStatisticsRequest(release_id=release_id)),
+            stub.ReadArtifact(pb.ReadArtifactRequest(release_id=release_id, name="statistics")),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as error:
+                [part async for part in call]
+            assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
 async def test_watchers_hear_of_every_promotion_and_old_releases_go(postgres_database: str, tmp_path: Path) -> None:
     async with trainer(postgres_database, tmp_path, FixedEvents()) as stub:
         watch = stub.WatchReleases(pb.WatchReleasesRequest())

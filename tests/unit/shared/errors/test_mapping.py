@@ -27,7 +27,7 @@ from shared.errors.base import (
     Unavailable,
     Violation,
 )
-from shared.errors.mapping import CODES, from_rpc_error
+from shared.errors.mapping import CODES, from_rpc_error, is_transport_failure
 from shared.errors.reasons import Reason
 
 Code = grpc.StatusCode
@@ -209,3 +209,15 @@ async def test_missing_peer_is_named(serve_echo: Any, make_echo_client: Any) -> 
     info = details(error)[error_details_pb2.ErrorInfo]
     assert (error.code(), info.reason) == (Code.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE")
     assert dict(info.metadata) == {"dependency": "encoder"}
+
+
+@pytest.mark.parametrize("text", ["Internal error from Core", "Received RST_STREAM with error code 2"])
+def test_a_stream_that_was_cut_off_is_a_lost_peer_and_no_defect(text: str) -> None:
+    error = grpc.aio.AioRpcError(Code.INTERNAL, grpc.aio.Metadata(), grpc.aio.Metadata(), text)
+    assert is_transport_failure(error)
+    lost = from_rpc_error(error, "catalog")
+    assert isinstance(lost, Unavailable)
+    assert lost.dependency == "catalog"
+    defect = grpc.aio.AioRpcError(Code.INTERNAL, grpc.aio.Metadata(), grpc.aio.Metadata(), "internal error")
+    assert not is_transport_failure(defect)
+    assert isinstance(from_rpc_error(defect, "catalog"), Internal)

@@ -1,0 +1,73 @@
+"""``mercato bench-faults``: break a suite of its own under traffic, and report what callers saw."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from services.cli.errors import CliError
+from services.cli.faults.groups import GROUPS
+from services.cli.faults.measure import Row
+from services.cli.faults.report import document, faultless, markdown
+from services.cli.faults.run import Options, Say
+from services.cli.output import console
+from services.cli.settings import check_output, settings_of
+from services.supervisor.errors import SupervisorError
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("bench-faults")(bench_faults)
+
+
+def bench_faults(
+    context: typer.Context,
+    data: Annotated[
+        Path | None, typer.Option(help="Empty or new folder for the suites; default: a temporary one.")
+    ] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(help=f"Only these: {', '.join(GROUPS)}.", show_default=False)
+    ] = None,
+    only: Annotated[str, typer.Option(help="Only faults whose names contain this.")] = "",
+    models: Annotated[Path | None, typer.Option(help="A model repository to use instead of writing one.")] = None,
+    learn: Annotated[bool, typer.Option(help="Whether answers are ordered by models learnt before.")] = True,
+    output: Annotated[Path, typer.Option(help="Where the table is written, as .json and .md.")] = Path(
+        "faults-results.json"
+    ),
+) -> None:
+    """Kill, pause, slow, cut, fill and corrupt a suite started for it; exit status 1 when something was lost."""
+    out = console(stderr=settings_of(context).json)
+    check_output(output)
+    if unknown := set(group or ()) - set(GROUPS):
+        raise typer.BadParameter(f"no such group: {', '.join(sorted(unknown))}")
+    options = Options(say=_sayer(out), models=models, learn=learn, only=only)
+    with tempfile.TemporaryDirectory(prefix="mercato-faults-") as temporary:
+        rows = asyncio.run(_run(group or list(GROUPS), data or Path(temporary), options, out))
+    output.write_text(json.dumps(document(rows), indent=1) + "\n")
+    output.with_suffix(".md").write_text(markdown(rows))
+    out.print(f"{len(rows)} faults, written to {output} and {output.with_suffix('.md')}", markup=False)
+    if bad := [row.fault for row in rows if not faultless(row)]:
+        raise CliError(f"not as it should be: {', '.join(bad)}")
+
+
+async def _run(groups: Sequence[str], data: Path, options: Options, out: Console) -> list[Row]:
+    rows: list[Row] = []
+    for name in groups:
+        out.print(f"group {name}", markup=False)
+        try:
+            async for row in GROUPS[name](data / name, options):
+                rows.append(row)
+        except (CliError, SupervisorError) as error:  # what was measured before is worth a table
+            out.print(f"group {name} ended early: {error}", markup=False)
+    return rows
+
+
+def _sayer(out: Console) -> Say:
+    return lambda line: out.print(line, markup=False, soft_wrap=True)
