@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import grpc
 from mercato.catalog.v1 import catalog_service_pb2
 from mercato.errors.v1 import error_reason_pb2
 from mercato.gateway.v1 import (
@@ -105,11 +108,13 @@ async def import_products(
         call = stubs.catalog.ImportProducts()
         try:
             async for request in requests:
-                await call.write(catalog_service_pb2.ImportProductsRequest(products=request.products))
+                try:
+                    await call.write(catalog_service_pb2.ImportProductsRequest(products=request.products))
+                except asyncio.InvalidStateError:  # gRPC's word for a stream that ended, or was never opened
+                    raise await _end_of(call, "catalog") from None
                 response = await call.read()
                 if not isinstance(response, catalog_service_pb2.ImportProductsResponse):
-                    await call.code()
-                    raise Unavailable("catalog")
+                    raise await _end_of(call, "catalog")
                 rejected = list(response.rejected)
                 rebase(rejected, summary.received_count)
                 _count(summary, len(request.products), response, len(rejected))
@@ -125,6 +130,16 @@ async def import_products(
         finally:
             call.cancel()
     yield product_service_pb2.ImportProductsResponse(batch_index=number, summary=summary)
+
+
+async def _end_of(call: Any, service: str) -> Exception:
+    """Why a stream ended while it was used; a good end came too early, from a service that stops."""
+    code = await call.code()
+    if code is grpc.StatusCode.OK:
+        return Unavailable(service)
+    return grpc.aio.AioRpcError(
+        code, await call.initial_metadata(), await call.trailing_metadata(), await call.details()
+    )
 
 
 async def import_documents(

@@ -64,6 +64,7 @@ class Traffic:
     releases: Counter[str] = field(default_factory=Counter)
     """Recommendations by the release that made them."""
     _number: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    _updates: int = 0
     _running: set[asyncio.Task[Any]] = field(default_factory=set)
     _stopped: bool = False
 
@@ -153,8 +154,9 @@ class Traffic:
         return await self._stored(send)
 
     async def _update(self, number: int, deadline: float) -> tuple[Outcome, tuple[str, ...]]:
-        # The second half of the products; the import writes the first.
-        wanted, units = product_id(PRODUCTS // 2 + number % (PRODUCTS // 2)), 1 + number % 97
+        # The second half of the products, one after another; the import writes the first.
+        self._updates += 1
+        wanted, units = product_id(PRODUCTS // 2 + self._updates % (PRODUCTS // 2)), 1 + self._updates % 97
         request = product_service_pb2.UpdateOffersRequest()
         offer = request.offers.add(product_id=wanted)
         offer.price.currency_code, offer.price.units = "USD", units
