@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,93 +13,20 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from mercato.gateway.v1 import (
-    product_service_pb2,
-    product_service_pb2_grpc,
     search_service_pb2,
-    search_service_pb2_grpc,
     support_service_pb2,
     support_service_pb2_grpc,
 )
 
 from services.supervisor.adapters.envoy.config import CALLERS_HEADERS
 from services.supervisor.adapters.tcp_ports import PortBook
-from shared.errors.base import MercatoError, ResourceExhausted
-from shared.server.bootstrap import serve_in_process
-from shared.server.parts import ServiceParts, Servicer
-from shared.settings.base import ServiceSettings
+from shared.errors.base import ResourceExhausted
+from tests.integration.supervisor.front import SEARCH, Front, Gateway, gateway_on
 from tests.suites.background_suite import BackgroundSuite, embedded
-from tests.suites.http import Answer, grpc_web, raw, request
+from tests.suites.http import grpc_web, raw, request
 
 SHOP = "https://shop.example"
-SEARCH = "/v1/products:search"
 LONGEST_SECONDS = 2.0
-
-
-class Gateway(
-    search_service_pb2_grpc.SearchServiceServicer,
-    support_service_pb2_grpc.SupportServiceServicer,
-    product_service_pb2_grpc.ProductServiceServicer,
-):
-    """Three rpcs of the contract behind the real server runtime."""
-
-    def __init__(self) -> None:
-        self.metadata: dict[str, str] = {}
-        self.remaining: float | None = None
-        self.error: MercatoError | None = None
-        self.pause = 0.0
-        self.broken_after: int | None = None
-
-    async def Search(self, request: Any, context: Any) -> search_service_pb2.SearchResponse:
-        self.metadata = {key: str(value) for key, value in context.invocation_metadata()}
-        self.remaining = context.time_remaining()
-        await asyncio.sleep(self.pause)
-        if self.error:
-            raise self.error
-        return search_service_pb2.SearchResponse(next_page_token=request.query)
-
-    async def Ask(self, request: Any, context: Any) -> AsyncIterator[support_service_pb2.AskResponse]:
-        for number in range(3):
-            if number == self.broken_after:
-                raise self.error or RuntimeError("broken")
-            yield support_service_pb2.AskResponse(text={"text": f"{request.question} {number}"})  # type: ignore[arg-type]
-
-    async def ImportProducts(
-        self, requests: AsyncIterator[Any], context: Any
-    ) -> AsyncIterator[product_service_pb2.ImportProductsResponse]:
-        index = 0
-        async for batch in requests:
-            yield product_service_pb2.ImportProductsResponse(batch_index=index, created_count=len(batch.products))
-            index += 1
-
-
-class Front:
-    """The proxy's address, the gateway behind it, and the proxy's log."""
-
-    def __init__(self, address: str, status: str, gateway: Gateway, log: Path) -> None:
-        self.address = address
-        self.status = status
-        self.gateway = gateway
-        self.log = log
-
-    async def ask(self, verb: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
-        return await asyncio.to_thread(request, self.address, verb, path, body, headers)
-
-    async def search(self, query: str = "milk", **headers: str) -> Answer:
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.ask("POST", SEARCH, {"query": query}, sent)
-
-
-@asynccontextmanager
-async def gateway_on(port: int, gateway: Gateway) -> AsyncIterator[None]:
-    services = (
-        (search_service_pb2, "SearchService", search_service_pb2_grpc.add_SearchServiceServicer_to_server),
-        (support_service_pb2, "SupportService", support_service_pb2_grpc.add_SupportServiceServicer_to_server),
-        (product_service_pb2, "ProductService", product_service_pb2_grpc.add_ProductServiceServicer_to_server),
-    )
-    servicers = tuple(Servicer(file.DESCRIPTOR.services_by_name[name], add, gateway) for file, name, add in services)
-    settings = ServiceSettings(listen=f"127.0.0.1:{port}", drain_seconds=0.0)
-    async with serve_in_process(ServiceParts(name="gateway", servicers=servicers), settings):
-        yield
 
 
 @pytest.fixture
@@ -315,30 +241,3 @@ async def test_health_and_metrics_are_there_and_the_administration_is_not(front:
         assert (await front.ask("POST", path)).status == 404
     for path in ("/quitquitquit", "/config_dump", "/stats"):
         assert (await asyncio.to_thread(request, front.status, "POST", path)).status == 404
-
-
-async def test_a_gateway_that_is_away_is_said_so_with_a_time_to_come_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    port = PortBook(tmp_path / "ports.json").choose("gateway")
-    gateway = Gateway()
-    settings = embedded(tmp_path / "data", gateway_address=f"127.0.0.1:{port}")
-    async with gateway_on(port, gateway):
-        suite = await asyncio.to_thread(BackgroundSuite, settings, {"envoy"})
-    try:
-        front = Front(suite.suite.addresses["envoy"], "", gateway, tmp_path)
-        answer = await front.search()
-        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-        assert (answer.json["code"], answer.reason) == (14, "DEPENDENCY_UNAVAILABLE")
-        assert answer.detail("RetryInfo")["retryDelay"] == "1s"
-        method = "/mercato.gateway.v1.SearchService/Search"
-        _, trailers = await asyncio.to_thread(grpc_web, front.address, method, b"")
-        assert trailers["grpc-status"] == "14"
-        async with asyncio.timeout(30):
-            while (await front.ask("GET", "/healthz")).status != 503:
-                await asyncio.sleep(0.1)
-        async with gateway_on(port, gateway), asyncio.timeout(30):
-            while (await front.search()).status != 200:
-                await asyncio.sleep(0.1)
-    finally:
-        await asyncio.to_thread(suite.close)

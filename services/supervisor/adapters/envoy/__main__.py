@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from services.supervisor.adapters.envoy.config import descriptors, render
+from services.supervisor.adapters.envoy.config import CERTIFICATE_FILE, certificate, descriptors, render
 from services.supervisor.http_settings import HttpSettings
 
 FAILED = 1
@@ -38,9 +38,11 @@ def main(arguments: Sequence[str]) -> int:
             status=given.status,
             gateways=given.gateway,
             gateway_ca=given.gateway_ca,
-            descriptors_file=given.folder.absolute() / "descriptors.binpb",
+            folder=given.folder.absolute(),
         )
-        shutil.copyfile(descriptors(), given.folder / "descriptors.binpb")
+        shutil.copyfile(descriptors(), given.folder / descriptors().name)
+        if secret := certificate(HttpSettings()):
+            (given.folder / CERTIFICATE_FILE).write_text(secret)
         (given.folder / "envoy.yaml").write_text(written)
     except (ValidationError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")

@@ -24,6 +24,8 @@ CALLERS_HEADERS = (
 """What may become metadata of the gateway's calls; everything else ends at the proxy."""
 OWN_HEADERS = ("x-forwarded-proto",)
 """Set by the proxy itself, whatever the caller sent: no route is chosen without it."""
+CERTIFICATE_FILE = "certificate.json"
+"""Holds what ``certificate()`` says."""
 BROWSERS_HEADERS = sorted({*CALLERS_HEADERS} - {"connection", "content-length", "te", "transfer-encoding"})
 ANSWERS_HEADERS = ("grpc-message", "grpc-status", "grpc-status-details-bin", "retry-after", "x-request-id")
 LOGGED = {
@@ -55,12 +57,13 @@ def render(
     status: str,
     gateways: Iterable[str],
     gateway_ca: Path | None = None,
-    descriptors_file: Path | None = None,
+    folder: Path | None = None,
 ) -> str:
     """The configuration as YAML: serve at ``listen``, tell of itself at ``status``, pass on to ``gateways``.
 
     All are ``host:port``. With ``gateway_ca`` over TLS, to a certificate of these issuers for the name `gateway`.
-    ``descriptors_file`` is where Envoy finds a copy of ``descriptors()``; default: the file itself.
+    ``folder`` is where Envoy finds a copy of ``descriptors()``, named alike, and with HTTPS CERTIFICATE_FILE; without
+    it the descriptors are those of this package and the certificate's file is in Envoy's working folder.
     """
     services = _services()
     host, port = _split(listen)
@@ -70,7 +73,7 @@ def render(
         "PORT": port,
         "STATUS_HOST": status_host,
         "STATUS_PORT": status_port,
-        "DESCRIPTORS": str(descriptors_file or descriptors()),
+        "DESCRIPTORS": str(folder / descriptors().name if folder else descriptors()),
         "SERVICES": list(services),
         "ROUTES": routes(services, settings),
         "MAX_MEMORY_BYTES": settings.max_memory_bytes,
@@ -87,7 +90,7 @@ def render(
         "CORS": _cors(settings),
         "HEADER_FILTER": _header_filter(),
         "GATEWAY": _endpoints("gateway", gateways),
-        "DOWNSTREAM_TLS": _downstream_tls(settings),
+        "DOWNSTREAM_TLS": _downstream_tls(settings, f"{folder or '.'}/{CERTIFICATE_FILE}"),
         "UPSTREAM_TLS": _upstream_tls(gateway_ca),
     }
     filled = {name: json.dumps(value) for name, value in values.items()}
@@ -146,15 +149,27 @@ def _endpoints(cluster: str, addresses: Iterable[str]) -> dict[str, Any]:
     return {"cluster_name": cluster, "endpoints": [{"lb_endpoints": hosts}]}
 
 
-def _downstream_tls(settings: HttpSettings) -> dict[str, Any] | None:
+def certificate(settings: HttpSettings) -> str | None:
+    """Where Envoy finds certificate and key, as the file of a secret: what it reads so it reads again once replaced."""
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
-    folder = {"path": str(settings.tls_certificate.absolute().parent)}
-    certificate = {
-        "certificate_chain": {"filename": str(settings.tls_certificate.absolute())},
-        "private_key": {"filename": str(settings.tls_key.absolute())},
-        "watched_directory": folder,
+    chain, key = settings.tls_certificate.absolute(), settings.tls_key.absolute()
+    secret = {
+        "@type": f"{TLS}.Secret",
+        "name": "http",
+        "tls_certificate": {
+            "certificate_chain": {"filename": str(chain)},
+            "private_key": {"filename": str(key)},
+            "watched_directory": {"path": str(chain.parent)},
+        },
     }
+    return json.dumps({"resources": [secret]})
+
+
+def _downstream_tls(settings: HttpSettings, secret: str) -> dict[str, Any] | None:
+    if settings.tls_certificate is None:
+        return None
+    source = {"path_config_source": {"path": secret}, "resource_api_version": "V3"}
     return {
         "name": "envoy.transport_sockets.tls",
         "typed_config": {
@@ -162,7 +177,7 @@ def _downstream_tls(settings: HttpSettings) -> dict[str, Any] | None:
             "common_tls_context": {
                 "alpn_protocols": ["h2", "http/1.1"],
                 "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
-                "tls_certificates": [certificate],
+                "tls_certificate_sds_secret_configs": [{"name": "http", "sds_config": source}],
             },
         },
     }

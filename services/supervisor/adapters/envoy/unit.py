@@ -11,7 +11,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from services.supervisor.adapters.data_folder import write_atomically
-from services.supervisor.adapters.envoy.config import render
+from services.supervisor.adapters.envoy.config import CERTIFICATE_FILE, certificate, render
 from services.supervisor.adapters.unit import BaseUnit
 from services.supervisor.domain import Command, Health, Need, Timing
 from services.supervisor.errors import CheckFailed, Unrecoverable
@@ -55,6 +55,8 @@ class EnvoyUnit(BaseUnit):
             gateway_ca=place.gateway_ca,
         )
         write_atomically(place.folder / "envoy.yaml", written, mode=0o600)
+        if secret := certificate(self._settings):
+            write_atomically(place.folder / CERTIFICATE_FILE, secret)
         (place.folder / "admin.sock").unlink(missing_ok=True)
 
     @override
