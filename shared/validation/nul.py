@@ -45,10 +45,11 @@ def _in_value(field: FieldDescriptor, value: Message | str, path: str) -> Iterat
 @cache
 def _fields(descriptor: Descriptor) -> tuple[FieldDescriptor, ...]:
     """Fields that are texts or hold some."""
-    return tuple(field for field in descriptor.fields if field.type in (_TEXT, _MESSAGE) and not _passed_over(field))
+    return tuple(field for field in descriptor.fields if field.type in (_TEXT, _MESSAGE) and not passed_over(field))
 
 
-def _passed_over(field: FieldDescriptor) -> bool:
+def passed_over(field: FieldDescriptor) -> bool:
+    """Whether a field's content is checked elsewhere."""
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         return True  # no request has a map
     extension: Any = validate_pb2.field  # its generated type is not known to that of options
