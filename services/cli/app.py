@@ -30,6 +30,7 @@ COMMANDS = (
     "bench",
     "bench_load",
     "bench_faults",
+    "bench_capacity",
     "evaluate",
 )
 """Modules of ``services.cli.commands`` in the order of the help; each has ``register(app)``."""

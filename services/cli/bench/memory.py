@@ -36,10 +36,10 @@ class MemoryWatch:
     async def run(self) -> None:
         """Samples until cancelled."""
         while True:
-            children = _children()
+            known = children()
             now = time.monotonic()
             for unit, pid in self._pids.items():
-                size = sum(_resident(member) for member in _family(pid, children))
+                size = sum(resident(member) for member in family(pid, known))
                 if size:
                     self._samples[unit].append((now, size / 2**20))
             await asyncio.sleep(self._every)
@@ -55,7 +55,8 @@ def _growth(samples: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Growt
     return Growth(float(samples[0, 1]), float(samples[-1, 1]), slope)
 
 
-def _children() -> Mapping[int, list[int]]:
+def children() -> Mapping[int, list[int]]:
+    """Processes by their parent."""
     found: dict[int, list[int]] = defaultdict(list)
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -67,14 +68,16 @@ def _children() -> Mapping[int, list[int]]:
     return found
 
 
-def _family(pid: int, children: Mapping[int, list[int]]) -> list[int]:
+def family(pid: int, known: Mapping[int, list[int]]) -> list[int]:
+    """A process and all below it."""
     members = [pid]
     for member in members:
-        members.extend(children.get(member, ()))
+        members.extend(known.get(member, ()))
     return members
 
 
-def _resident(pid: int) -> int:
+def resident(pid: int) -> int:
+    """Resident memory in bytes; 0 for a process that is gone."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
     except (OSError, IndexError):
