@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import envoy as envoy_wheel
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from deploy.helm.generate import ROOT
 from services.supervisor.services import CALLERS, SUPERVISOR
@@ -88,15 +96,42 @@ def test_envoy_is_configured_from_its_settings_and_reaches_the_gateway_alone(ren
     assert [peer["app.kubernetes.io/component"] for peer in peers] == ["gateway"]
 
 
-def test_what_the_init_container_writes_is_what_envoy_is_told_to_read(render: Render, tmp_path: Path) -> None:
-    pod = render({"envoy": ENVOY}).one("Deployment", "m-mercato-envoy")["spec"]["template"]["spec"]
-    arguments = [str(tmp_path) if one == "/etc/mercato/envoy" else one for one in pod["initContainers"][0]["args"]]
-    program = ROOT / ".venv" / "bin" / "python"
-    subprocess.run([str(program), *arguments], cwd=ROOT, check=True)
-    assert {path.name for path in tmp_path.iterdir()} == {"envoy.yaml", "descriptors.binpb"}
-    assert "/etc/mercato/envoy/envoy.yaml" in pod["containers"][0]["args"]
-    mounts = {one["mountPath"]: one.get("readOnly", False) for one in pod["containers"][0]["volumeMounts"]}
-    assert mounts[pod["containers"][0]["workingDir"]] is False, "the administration's socket is made there"
+@pytest.mark.parametrize("tls", [{}, {**TLS, "publicSecret": "shop"}], ids=["plain", "tls"])
+def test_what_the_init_container_writes_is_what_envoy_is_told_to_read(
+    render: Render, tmp_path: Path, tls: dict[str, Any]
+) -> None:
+    pod = render({"envoy": ENVOY, "tls": tls}).one("Deployment", "m-mercato-envoy")["spec"]["template"]["spec"]
+    (init,), (envoy,) = pod["initContainers"], pod["containers"]
+    certificates = certificate_files(tmp_path / "tls")
+
+    def here(text: str) -> str:
+        return text.replace("/etc/mercato/envoy", str(tmp_path)).replace("/etc/mercato/tls", str(certificates))
+
+    given = {one["name"]: here(one["value"]) for one in init["env"] or []}
+    command = [sys.executable, *map(here, init["args"])]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **given}, check=True)
+    program = str(Path(envoy_wheel.__file__).parent / "_bin" / "envoy")
+    command = [program, *map(here, envoy["args"]), "--mode", "validate"]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    mounts = {one["mountPath"]: one.get("readOnly", False) for one in envoy["volumeMounts"]}
+    assert mounts[envoy["workingDir"]] is False, "the administration's socket is made there"
+
+
+def certificate_files(folder: Path) -> Path:
+    """What cert-manager's secrets hold, as files."""
+    folder.mkdir()
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1)).sign(
+        key, hashes.SHA256()
+    )
+    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "tls.key").write_bytes(key.private_bytes(*plain))
+    for file in ("tls.crt", "ca.crt"):
+        (folder / file).write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    return folder
 
 
 def test_a_closed_door_lets_in_what_belongs_to_the_release(render: Render) -> None:

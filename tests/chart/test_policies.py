@@ -131,3 +131,25 @@ def _some(schema: dict[str, Any]) -> Any:
     low = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
     made = {"string": "x", "integer": int(low), "number": float(low), "boolean": True, "array": [], "object": {}}
     return made[schema.get("type", "string")]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_services_accept_the_environment_that_they_are_given(
+    render: Render, monkeypatch: pytest.MonkeyPatch, example: Any
+) -> None:
+    made = render({}, example)
+    deployments = {
+        one["metadata"]["labels"]["app.kubernetes.io/component"]: one for one in made.all("Deployment").values()
+    }
+    for service in set(DEFAULT_PORTS) & set(deployments):
+        (container,) = deployments[service]["spec"]["template"]["spec"]["containers"]
+        environment = dict(made.one("ConfigMap", container["envFrom"][0]["configMapRef"]["name"])["data"])
+        for entry in container.get("env", []):
+            environment[entry["name"]] = entry.get("value", "11" * 32)
+        with monkeypatch.context() as patched:
+            for name, value in environment.items():
+                patched.setenv(name, value)
+            settings = schema.settings_class(service)()
+            TlsSettings()
+        assert settings.listen == f"[::]:{DEFAULT_PORTS[service]}"
+        assert settings.drain_seconds == 30
