@@ -64,6 +64,7 @@ def observed_suite(data: Path) -> Iterator[Observed]:
             settings = SupervisorSettings(
                 data=data,
                 gateway_address="127.0.0.1:0",
+                http_address="127.0.0.1:0",
                 model_repository=MODELS,
                 ready_seconds=240,
                 triton_traces_url=receiver.http_url,

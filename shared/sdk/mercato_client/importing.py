@@ -112,8 +112,7 @@ class Import:
                 return self._result
             except grpc.aio.AioRpcError as error:
                 problem = problem_of(error)
-                lasting = problem.code not in _PASSING or problem.reason == "MESSAGE_TOO_LARGE"
-                if lasting or time.monotonic() - self._progress > self._patience:
+                if not _passing(problem) or time.monotonic() - self._progress > self._patience:
                     raise ImportFailed(problem, self._result) from error
                 pause = 0.2 if self._progress > began else min(pause * 2, 5.0)
                 self._result.reconnects += 1
@@ -168,6 +167,13 @@ async def _each(items: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]
     else:
         for item in items:
             yield item
+
+
+def _passing(problem: Problem) -> bool:
+    """Whether another stream may do better."""
+    if problem.code is grpc.StatusCode.INTERNAL:
+        return not problem.reason  # the connection broke; a defect of the gateway carries a reason
+    return problem.code in _PASSING and problem.reason != "MESSAGE_TOO_LARGE"
 
 
 async def _write(call: Any, request: Any) -> None:
