@@ -20,6 +20,6 @@ protoc --descriptor_set_in="$root/shared/protogen/mercato/gateway/v1/descriptors
   --go_out="$build/src" --go_opt="${mapped%,}" --go-grpc_out="$build/src" --go-grpc_opt="${mapped%,}" \
   buf/validate/validate.proto $contracts
 cp "$here/example.go" "$build/src/example/"
-export GO111MODULE=off GOPATH="$build:/usr/share/gocode" GOCACHE="${GOCACHE:-$build/cache}"
+export GO111MODULE=off GOPATH="$build:/usr/share/gocode" GOCACHE="${GOCACHE:-${HOME:-$build}/.cache/go-build}"
 go build -o "$build/example" example
 "$build/example" "$1" "$3"

@@ -19,6 +19,7 @@ from services.cli.errors import CliError
 from services.cli.output import Meter, console
 from services.cli.settings import CliSettings, data_folder, settings_of
 from services.supervisor.domain import SuiteEvent, UnitState
+from services.supervisor.http_settings import HttpSettings
 from services.supervisor.settings import SupervisorSettings
 from services.supervisor.suite import Suite, stop_on_signals
 
@@ -144,6 +145,7 @@ def _show_addresses(out: Console, suite: Suite, seconds: float) -> None:
     others = "  ".join(f"{name} {address}" for name, address in addresses.items() if name not in ("gateway", "envoy"))
     out.print(f"\n[bold]Ready[/bold] after {seconds:.0f} s. Gateway (gRPC, with reflection): {addresses['gateway']}")
     if "envoy" in addresses:
-        out.print(f"JSON over HTTP and gRPC-Web: http://{addresses['envoy']}", markup=False)
+        scheme = "https" if HttpSettings().tls_certificate else "http"
+        out.print(f"JSON over HTTP and gRPC-Web: {scheme}://{addresses['envoy']}", markup=False)
     out.print(f"  {others}", style="dim", markup=False)
     out.print("Ctrl-C stops everything.")
