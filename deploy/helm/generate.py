@@ -24,6 +24,7 @@ from pydantic import BaseModel
 from deploy.helm.schema import http_settings, schema, settings_class, settings_of
 from services.supervisor.http_settings import HttpSettings
 from shared.settings.base import DEFAULT_PORTS
+from shared.settings.connection import ConnectionSettings
 
 CHART = Path(__file__).parent / "mercato"
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,9 @@ def readme() -> str:
         cls = settings_class(service)
         lines += [*_rows(settings_of(service), cls), ""]
     lines += ["### envoy", "", HTTP_TEXT, "", "| setting | default | |", "|---|---|---|"]
-    lines += _rows(http_settings(), HttpSettings)
+    lines += [*_rows(http_settings(), HttpSettings), ""]
+    lines += ["### connection", "", CONNECTION_TEXT, "", "| setting | default | |", "|---|---|---|"]
+    lines += _rows(schema()["properties"]["connection"], ConnectionSettings)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -62,6 +65,7 @@ SETTINGS_TEXT = (
 
 
 HTTP_TEXT = "Below `envoy.settings`."
+CONNECTION_TEXT = "Below `connection`."
 
 
 def _rows(settings: dict[str, Any], cls: type[BaseModel]) -> list[str]:

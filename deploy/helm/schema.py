@@ -5,8 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from pydantic import BaseModel
+
 from services.supervisor.http_settings import HttpSettings
 from shared.settings.base import DEFAULT_PORTS, ServiceSettings
+from shared.settings.connection import ConnectionSettings
 
 SET_BY_CHART = {"listen", "metrics_port", "drain_seconds", "allowed_clients", "public_certificate", "public_key"}
 """Settings that other values decide."""
@@ -34,13 +37,7 @@ def settings_of(service: str) -> Schema:
 
 def http_settings() -> Schema:
     """JSON schema of the settings of Envoy's HTTP; certificates come from `tls`."""
-    made = HttpSettings.model_json_schema()
-    own = {
-        name: _inlined(one, made.get("$defs", {}))
-        for name, one in made["properties"].items()
-        if not name.startswith("tls_")
-    }
-    return _closed(own)
+    return _of(HttpSettings, without=("tls_certificate", "tls_key"))
 
 
 def schema() -> Schema:
@@ -91,6 +88,14 @@ def schema() -> Schema:
                         "publicSecret": _TEXT,
                     }
                 ),
+                "connection": _of(ConnectionSettings),
+                "traces": _closed(
+                    {
+                        "endpoint": {"type": "string", "pattern": "^(https?://.+)?$"},
+                        "ratio": {"type": "number", "minimum": 0, "maximum": 1},
+                        "trustCallers": _BOOLEAN,
+                    }
+                ),
                 "settings": _closed({key: one for key, one in shared.items() if key not in SET_BY_CHART}),
                 "default": _closed(_service_properties({"type": "object", "maxProperties": 0})),
                 "services": _closed(services),
@@ -139,7 +144,7 @@ def schema() -> Schema:
                         "enabled": _BOOLEAN,
                         **{
                             key: _list(_OBJECT)
-                            for key in ("gatewayFrom", "metricsFrom", "postgresTo", "milvusTo", "tritonTo")
+                            for key in ("gatewayFrom", "metricsFrom", "postgresTo", "milvusTo", "tritonTo", "tracesTo")
                         },
                         **{key: _port() for key in ("postgresPort", "milvusPort", "tritonPort")},
                     }
@@ -225,6 +230,7 @@ def _service_properties(settings: Schema) -> dict[str, Schema]:
         "podAnnotations": _texts(),
         "podLabels": _texts(),
         "extraEnv": _list(_OBJECT),
+        "extraEgress": _list(_OBJECT),
         "extraVolumes": _list(_OBJECT),
         "extraVolumeMounts": _list(_OBJECT),
         "preStopSeconds": {"type": "integer", "minimum": 1, "maximum": 600},
@@ -259,6 +265,13 @@ def _digest() -> Schema:
 
 def _port() -> Schema:
     return {"type": "integer", "minimum": 1, "maximum": 65535}
+
+
+def _of(cls: type[BaseModel], without: tuple[str, ...] = ()) -> Schema:
+    """Of a class of settings that is no service's."""
+    made = cls.model_json_schema()
+    kept = {name: one for name, one in made["properties"].items() if name not in without}
+    return _closed({name: _inlined(one, made.get("$defs", {})) for name, one in kept.items()})
 
 
 def _service() -> Schema:

@@ -140,6 +140,21 @@ def test_a_closed_door_lets_in_what_belongs_to_the_release(render: Render) -> No
     assert "index-rebuild" in json.dumps(rule["from"][-1])
 
 
+def test_the_network_lets_traces_and_what_else_is_named_out(render: Render) -> None:
+    more = {"ports": [{"port": 443}], "to": [{"ipBlock": {"cidr": "192.0.2.1/32"}}]}
+    values = {
+        "traces": {"endpoint": "http://otel.monitoring:4317"},
+        "networkPolicy": {"tracesTo": [{"namespaceSelector": {}}]},
+        "services": {"gateway": {"extraEgress": [more]}},
+    }
+    policies = render(values).all("NetworkPolicy")
+    traces = {"ports": [{"port": 4317}], "to": [{"namespaceSelector": {}}]}
+    assert {name for name, one in policies.items() if traces in one["spec"]["egress"]} == {
+        f"m-mercato-{name}" for name in (*CALLERS, "gateway", "training")
+    }
+    assert [name for name, one in policies.items() if more in one["spec"]["egress"]] == ["m-mercato-gateway"]
+
+
 def test_a_backup_holds_what_it_needs_and_no_more(render: Render) -> None:
     made = render({}, BACKUP)
     pod = made.pods()["CronJob/m-mercato-backup"]

@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import AliasChoices
 from typer.main import get_command
 
 from deploy.helm import schema
 from services.cli.app import app
 from services.supervisor.http_settings import HttpSettings
 from shared.settings.base import DEFAULT_PORTS
+from shared.settings.connection import ConnectionSettings
 from shared.settings.tls import TlsSettings
+from shared.telemetry.exporting import TracingSettings
 from tests.chart.conftest import CHART, EXAMPLES, Render
 
 OWN_KINDS = {"ServiceMonitor", "PrometheusRule", "GRPCRoute", "HTTPRoute", "Certificate"}
@@ -101,6 +104,7 @@ def test_every_environment_key_in_the_templates_is_read_by_some_service() -> Non
         keys |= set(re.findall(r"MERCATO_[A-Z_]+[A-Z](?![A-Z_{])", template.read_text()))
     known = {f"MERCATO_{service.upper()}_ADDRESS" for service in DEFAULT_PORTS}
     known |= {f"MERCATO_TLS_{name.upper()}" for name in TlsSettings.model_fields}
+    known |= {str(alias) for one in TracingSettings.model_fields.values() for alias in aliases(one.validation_alias)}
     known |= {f"MERCATO_HTTP_{name.upper()}" for name in HttpSettings.model_fields}
     known |= {option.envvar for option in get_command(app).params if getattr(option, "envvar", None)}
     for service in DEFAULT_PORTS:
@@ -109,17 +113,37 @@ def test_every_environment_key_in_the_templates_is_read_by_some_service() -> Non
     assert keys - known == set()
 
 
+def test_every_process_hears_how_to_keep_connections_and_where_traces_go(
+    render: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = {name: _some(one) for name, one in schema.schema()["properties"]["connection"]["properties"].items()}
+    connection |= {"keepalive_seconds": 40, "least_ping_seconds": 20}
+    made = render({"connection": connection, "traces": {"endpoint": "http://otel:4317", "ratio": 0.5}})
+    for service in DEFAULT_PORTS:
+        data = made.one("ConfigMap", f"m-mercato-{service}")["data"]
+        assert {f"MERCATO_CONNECTION_{name.upper()}" for name in ConnectionSettings.model_fields} <= set(data)
+        with monkeypatch.context() as patched:
+            for name, value in data.items():
+                patched.setenv(name, value)
+            assert ConnectionSettings().keepalive_seconds == 40
+            assert (TracingSettings().endpoint, TracingSettings().ratio) == ("http://otel:4317", 0.5)
+
+
 def test_every_value_is_used() -> None:
     text = "".join(path.read_text() for path in (CHART / "templates").iterdir())
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     unused = [
         f"{top}.{key}"
         for top, part in values.items()
-        if top not in ("services", "settings") and isinstance(part, dict)
+        if top not in ("services", "settings", "connection") and isinstance(part, dict)
         for key in part
         if not re.search(rf"[.$a-zA-Z]\.{key}\b|\b{top}\.{key}\b", text)
     ]
     assert not unused
+
+
+def aliases(alias: Any) -> list[Any]:
+    return list(alias.choices) if isinstance(alias, AliasChoices) else [alias]
 
 
 def _some(schema: dict[str, Any]) -> Any:

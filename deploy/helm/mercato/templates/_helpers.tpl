@@ -64,6 +64,14 @@ MERCATO_{{ upper $name }}_ADDRESS: {{ printf "dns:///%s-%s.%s.svc:%s" (include "
 MERCATO_MILVUS_URI: {{ required "milvus.uri is needed: http://host:port of Milvus" .Values.milvus.uri | quote }}
 MERCATO_TRITON_ADDRESS: {{ required "triton.address is needed: host:port of Triton's gRPC endpoint" .Values.triton.address | quote }}
 MERCATO_DATA: /var/lib/mercato
+{{- range $key, $value := .Values.connection }}
+MERCATO_CONNECTION_{{ upper $key }}: {{ $value | quote }}
+{{- end }}
+{{- if .Values.traces.endpoint }}
+MERCATO_TRACES_ENDPOINT: {{ .Values.traces.endpoint | quote }}
+MERCATO_TRACES_RATIO: {{ .Values.traces.ratio | quote }}
+MERCATO_TRACES_TRUST_CALLERS: {{ .Values.traces.trustCallers | quote }}
+{{- end }}
 {{- end -}}
 
 {{/* Environment of a service from its settings and the shared ones: root, name, service. Lists and maps are JSON. */}}
