@@ -41,7 +41,7 @@ async def open_pool(
 
     Waits for PostgreSQL up to ``start_timeout_seconds``, then raises Unavailable("postgres"); ``None``
     does neither, for processes that can work without PostgreSQL. Later a connection
-    that cannot be had within three seconds (a quarter while PostgreSQL is known to be down) raises PoolTimeout,
+    that cannot be had within three seconds (a quarter while PostgreSQL is down or hangs) raises PoolTimeout,
     which clients see as UNAVAILABLE. Statements are cancelled after ``statement_timeout_seconds``; a worker that
     needs longer says ``SET LOCAL statement_timeout``. ``pool.connection()`` is a transaction, committed at the
     end of its block.
@@ -104,7 +104,7 @@ async def _await_server(pool: AsyncConnectionPool, dsn: str, timeout_seconds: fl
 
 
 class _ReconnectingPool(AsyncConnectionPool[psycopg.AsyncConnection[Any]]):
-    """Gives out no connection that the server has closed, and fails fast while the server is known to be down.
+    """Gives out no connection that the server has closed, and fails fast while the server is down or hangs.
 
     The pool's own ``check`` costs a round trip each time and pauses a second or more for each dead connection.
     """
@@ -130,7 +130,12 @@ class _ReconnectingPool(AsyncConnectionPool[psycopg.AsyncConnection[Any]]):
         if self._down:
             wait = min(wait, _CHECKOUT_WHILE_DOWN_SECONDS)
         while True:
-            connection = await super().getconn(wait)
+            try:
+                connection = await super().getconn(wait)
+            except PoolTimeout:
+                # Nobody gets answers: those who come next shall hear of it sooner.
+                self._down = self._down or wait >= self.timeout
+                raise
             if not _is_closed_by_server(connection):
                 self._down = False
                 return connection

@@ -7,19 +7,21 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from services.cli.errors import CliError
-from services.cli.faults.groups import GROUPS
-from services.cli.faults.measure import Row
-from services.cli.faults.report import document, faultless, markdown
-from services.cli.faults.run import Options, Say
 from services.cli.output import console
 from services.cli.settings import check_output, settings_of
 from services.supervisor.errors import SupervisorError
+
+if TYPE_CHECKING:  # the command line shall not wait for what one command needs
+    from services.cli.faults.measure import Row
+    from services.cli.faults.run import Options
+
+GROUPS = ("processes", "network", "models", "disks", "clocks", "replicas", "certificates")
 
 
 def register(app: typer.Typer) -> None:
@@ -45,29 +47,35 @@ def bench_faults(
     """Kill, pause, slow, cut, fill and corrupt a suite started for it; exit status 1 when something was lost."""
     out = console(stderr=settings_of(context).json)
     check_output(output)
+    from services.cli.faults.report import document, faultless, markdown
+    from services.cli.faults.run import Options
+
     if unknown := set(group or ()) - set(GROUPS):
         raise typer.BadParameter(f"no such group: {', '.join(sorted(unknown))}")
-    options = Options(say=_sayer(out), models=models, learn=learn, only=only)
+    options = Options(
+        say=lambda line: out.print(line, markup=False, soft_wrap=True), models=models, learn=learn, only=only
+    )
     with tempfile.TemporaryDirectory(prefix="mercato-faults-") as temporary:
-        rows = asyncio.run(_run(group or list(GROUPS), data or Path(temporary), options, out))
+        rows, ended = asyncio.run(_run(group or GROUPS, data or Path(temporary), options, out))
     output.write_text(json.dumps(document(rows), indent=1) + "\n")
     output.with_suffix(".md").write_text(markdown(rows))
     out.print(f"{len(rows)} faults, written to {output} and {output.with_suffix('.md')}", markup=False)
-    if bad := [row.fault for row in rows if not faultless(row)]:
+    if bad := [*(row.fault for row in rows if not faultless(row)), *ended]:
         raise CliError(f"not as it should be: {', '.join(bad)}")
 
 
-async def _run(groups: Sequence[str], data: Path, options: Options, out: Console) -> list[Row]:
+async def _run(groups: Sequence[str], data: Path, options: Options, out: Console) -> tuple[list[Row], list[str]]:
+    """Rows, and the groups that ended early."""
+    from services.cli.faults.groups import RUNNERS
+
     rows: list[Row] = []
+    ended: list[str] = []
     for name in groups:
         out.print(f"group {name}", markup=False)
         try:
-            async for row in GROUPS[name](data / name, options):
+            async for row in RUNNERS[name](data / name, options):
                 rows.append(row)
         except (CliError, SupervisorError) as error:  # what was measured before is worth a table
             out.print(f"group {name} ended early: {error}", markup=False)
-    return rows
-
-
-def _sayer(out: Console) -> Say:
-    return lambda line: out.print(line, markup=False, soft_wrap=True)
+            ended.append(f"group {name}")
+    return rows, ended

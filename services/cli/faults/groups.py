@@ -39,7 +39,7 @@ def _group(
     return run
 
 
-GROUPS: Mapping[str, Group] = {
+RUNNERS: Mapping[str, Group] = {
     "processes": _group(process_faults()),
     "network": _group(network_faults()),
     "models": _group(model_faults()),

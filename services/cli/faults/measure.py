@@ -19,7 +19,7 @@ from services.cli.faults.traffic import Traffic
 
 HEALTHY_SECONDS, QUIET_SECONDS, PATIENCE_SECONDS = 3.0, 3.0, 120.0
 READS = ("recommend", "similar", "search")
-WRITES = ("write events", "update offer")
+WRITES = ("write events", "update offer", "import")
 KINDS = (*READS, "ask", *WRITES)
 LATEST_CHANGES = 15
 """Products that the traffic changes within two seconds."""
@@ -51,7 +51,6 @@ class Row:
     """From the end of the fault to the last request that was not answered in full; None: not within the patience."""
     index_seconds: float | None
     """From the end of the fault until no change waited for the index."""
-    import_reconnects: int
     audit: Audit
     problem: str = ""
 
@@ -59,7 +58,6 @@ class Row:
 async def measure(fault: Fault, place: Place, traffic: Traffic) -> Row:
     """Injects and removes the fault under traffic, waits for recovery, holds stores against the books."""
     traffic.answers.clear()
-    traffic.import_reconnects = 0
     problem = ""
     async with traffic.flowing():
         await asyncio.sleep(HEALTHY_SECONDS)
@@ -86,7 +84,6 @@ async def measure(fault: Fault, place: Place, traffic: Traffic) -> Row:
         kinds={kind: summarize([one for one in during if one.kind == kind]) for kind in KINDS},
         recovered_seconds=recovered,
         index_seconds=caught_up,
-        import_reconnects=traffic.import_reconnects,
         audit=await audit(traffic.ledger, place.dsn, place.milvus_uri, place.keys),
         problem=problem,
     )

@@ -21,7 +21,7 @@ HEAD = (
     "longest s",
     "back after s",
     "index after s",
-    "events acknowledged",
+    "events checked",
     "lost",
     "doubled",
     "wrong products",

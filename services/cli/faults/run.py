@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from services.cli.client import Gateway, connect
+from mercato_client import AsyncMercato
+from mercato_client import Options as ClientOptions
+
+from services.cli.client import connect
 from services.cli.faults.filling import fill
 from services.cli.faults.ledger import Ledger
 from services.cli.faults.measure import Fault, Row, measure
 from services.cli.faults.place import Place, Wanted, open_place
 from services.cli.faults.traffic import Traffic
 from services.cli.settings import CliSettings
-from shared.client.channel import open_channel
 from shared.client.target import target_of
-from shared.settings.tls import TlsSettings
 
 Say = Callable[[str], None]
-CALLER = "caller"
-"""The name in the certificate of who sends traffic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +58,14 @@ def _copied(models: Path | None, folder: Path) -> Path | None:
 
 @asynccontextmanager
 async def traffic_to(place: Place, folder: Path) -> AsyncIterator[Traffic]:
-    """Traffic through the suite's own client channel: its retries, its breaker."""
-    tls, ca = TlsSettings(), ""
+    """Traffic through the Python client for shops, with its retries."""
+    target = target_of(place.address)[0]
+    options, ca = ClientOptions(), ""
     if place.authority is not None:
-        own = place.authority.provide(CALLER)
-        tls, ca = TlsSettings(certificate=own.certificate, key=own.key, ca=own.ca), str(own.ca)
-    settings = CliSettings(address=target_of(place.address)[0], ca=ca)
-    async with AsyncExitStack() as stack:
-        channel = await stack.enter_async_context(open_channel(place.address, service="gateway", tls=tls))
-        plain = await stack.enter_async_context(connect(settings))
-        yield Traffic(Gateway(channel, settings), plain, Ledger(), folder)
+        file = place.authority.certificate_file
+        options, ca = ClientOptions(tls=True, ca=file.read_bytes()), str(file)
+    async with AsyncMercato(target, options) as calls, connect(CliSettings(address=target, ca=ca)) as streams:
+        yield Traffic(calls, streams, Ledger(), folder)
 
 
 def summary(row: Row) -> str:

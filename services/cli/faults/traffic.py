@@ -22,11 +22,13 @@ from mercato.gateway.v1 import (
 )
 from mercato.gateway.v1.item_result_pb2 import ItemError
 from mercato.gateway.v1.product_pb2 import Product
+from mercato_client import AsyncMercato
 
 from services.cli.client import Gateway
+from services.cli.errors import CliError
 from services.cli.faults.answers import Answer, Outcome, of_error, of_stages
 from services.cli.faults.ledger import Ledger
-from services.cli.faults.material import PEOPLE, PRODUCTS, QUERIES, QUESTIONS, person, product, product_id, view
+from services.cli.faults.material import PRODUCTS, QUERIES, QUESTIONS, person, product, product_id, view
 from services.cli.importing.items import PRODUCTS as PRODUCT_KIND
 from services.cli.importing.items import Batch
 from services.cli.importing.rejects import RejectsFile
@@ -53,14 +55,13 @@ class Kind:
 
 @dataclass(slots=True)
 class Traffic:
-    """`calls` carries retries and breaker as callers' clients do; `streams` is plain."""
+    """`calls` repeats as the Python client for shops does; `streams` carries the command's importer."""
 
-    calls: Gateway
+    calls: AsyncMercato
     streams: Gateway
     ledger: Ledger
     folder: Path
     answers: list[Answer] = field(default_factory=list)
-    import_reconnects: int = 0
     releases: Counter[str] = field(default_factory=Counter)
     """Recommendations by the release that made them."""
     _number: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
@@ -114,26 +115,26 @@ class Traffic:
 
     async def _recommend(self, number: int, deadline: float) -> tuple[Outcome, tuple[str, ...]]:
         request = recommendation_service_pb2.RecommendRequest(user_id=person(number), page_size=10)
-        answer = await self.calls.call(self.calls.recommendations.Recommend, request, deadline)
+        answer = await self.calls.recommendations.Recommend(request, timeout=deadline)
         self.releases[answer.release_id] += 1
         return of_stages(answer.missing_stages) if answer.results else (Outcome.FAILED, ("an empty list",))
 
     async def _similar(self, number: int, deadline: float) -> tuple[Outcome, tuple[str, ...]]:
         wanted = product_id(number % PRODUCTS)
         request = recommendation_service_pb2.SimilarProductsRequest(product_id=wanted, page_size=10)
-        answer = await self.calls.call(self.calls.recommendations.SimilarProducts, request, deadline)
+        answer = await self.calls.recommendations.SimilarProducts(request, timeout=deadline)
         return of_stages(answer.missing_stages)
 
     async def _search(self, number: int, deadline: float) -> tuple[Outcome, tuple[str, ...]]:
         # A query that is asked for the first time cannot be answered from memory.
-        query = f"{QUERIES[number % len(QUERIES)]} {number % PEOPLE}"
+        query = f"{QUERIES[number % len(QUERIES)]} {number % 1_000_000}"
         request = search_service_pb2.SearchRequest(query=query, user_id=person(number), page_size=10)
-        answer = await self.calls.call(self.calls.searching.Search, request, deadline)
+        answer = await self.calls.searching.Search(request, timeout=deadline)
         return of_stages(answer.missing_stages)
 
     async def _ask(self, number: int, deadline: float) -> tuple[Outcome, tuple[str, ...]]:
         request = support_service_pb2.AskRequest(question=QUESTIONS[number % len(QUESTIONS)])
-        call = self.calls.support.Ask(request, metadata=self.calls.metadata, timeout=deadline)
+        call = self.calls.support.Ask(request, timeout=deadline)
         ended = False
         async for part in call:
             ended = part.HasField("conclusion")
@@ -146,7 +147,7 @@ class Traffic:
         request = user_event_service_pb2.WriteUserEventsRequest(events=events)
 
         async def send() -> str:
-            answer = await self.calls.call(self.calls.events.WriteUserEvents, request, deadline)
+            answer = await self.calls.events.WriteUserEvents(request, timeout=deadline)
             refused = {error.index for error in answer.rejected}
             self.ledger.events.update(one for place, one in enumerate(ids) if place not in refused)
             return _reason(answer.rejected)
@@ -164,7 +165,7 @@ class Traffic:
         self.ledger.price_sent(wanted, units)
 
         async def send() -> str:
-            answer = await self.calls.call(self.calls.products.UpdateOffers, request, deadline)
+            answer = await self.calls.products.UpdateOffers(request, timeout=deadline)
             reason = _reason(answer.rejected)
             if reason in ("", STALE):  # stale: an earlier attempt was stored
                 self.ledger.price_stored(wanted, units)
@@ -211,14 +212,23 @@ class Traffic:
 
         def note(tally: Tally, text: str) -> None:
             nonlocal acknowledged
-            self.import_reconnects = tally.reconnects
+            if text:
+                self._note_import(Outcome.REFUSED, "CONNECTION_LOST")
             while (acknowledged + 1) * PRODUCTS_A_BATCH <= tally.answered:
                 for one in sent[acknowledged]:
                     self.ledger.price_stored(one.product_id, one.price.units)
                 acknowledged += 1
+                self._note_import(Outcome.FULL)
 
         with RejectsFile(self.folder / "rejects.jsonl") as rejects:
-            await ImportStream(self.streams, PRODUCT_KIND, rejects, note).run(batches())
+            try:
+                await ImportStream(self.streams, PRODUCT_KIND, rejects, note).run(batches())
+            except (grpc.aio.AioRpcError, CliError) as error:
+                self._note_import(Outcome.FAILED, str(error).partition("\n")[0])
+
+    def _note_import(self, outcome: Outcome, *detail: str) -> None:
+        """A batch was acknowledged, or the stream was lost: the importer opens it again."""
+        self.answers.append(Answer("import", time.monotonic(), 0.0, outcome, detail))
 
     def _changes(self, batch: int) -> list[Product]:
         """New titles and prices, each product once in 40 batches."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from shared.errors.base import Unavailable
 from shared.errors.mapping import from_exception
@@ -98,3 +98,16 @@ async def test_a_cancelled_statement_is_unavailable(postgres_database: str) -> N
         except psycopg.OperationalError as raised:
             error = from_exception(raised)
     assert isinstance(error, Unavailable)
+
+
+async def test_once_nobody_gets_a_connection_the_next_callers_hear_of_it_sooner(postgres_database: str) -> None:
+    async with open_pool(postgres_database, max_size=1) as pool:
+        pool.timeout = 2.0
+        async with pool.connection():
+            with pytest.raises(PoolTimeout):
+                await pool.getconn()
+            async with asyncio.timeout(1.5):
+                with pytest.raises(PoolTimeout):
+                    await pool.getconn()
+        async with pool.connection() as connection:
+            assert await (await connection.execute("SELECT 1")).fetchone() == (1,)

@@ -39,7 +39,6 @@ def row(**changes: object) -> Row:
         kinds=dict.fromkeys(KINDS, empty) | {"search": summarize(answers())},
         recovered_seconds=1.5,
         index_seconds=0.5,
-        import_reconnects=0,
         audit=CLEAN,
     )
     return replace(made, **changes)  # type: ignore[arg-type]
