@@ -39,6 +39,8 @@ class HttpSettings(BaseSettings):
 
     request_seconds: float = Field(35.0, gt=0)
     """Most time for a call with one answer, from its first byte to its last."""
+    upload_seconds: float = Field(120.0, gt=0)
+    """Most time for a JSON body to arrive."""
     stream_seconds: float = Field(6 * 3600.0, gt=0)
     """Most time for an import, a training, an export or any other stream."""
     idle_seconds: float = Field(300.0, gt=0)

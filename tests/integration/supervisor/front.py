@@ -52,6 +52,7 @@ class Gateway(
         for number in range(3):
             if number == self.broken_after:
                 raise self.error or RuntimeError("broken")
+            await asyncio.sleep(self.pause)
             yield support_service_pb2.AskResponse(text={"text": f"{request.question} {number}"})  # type: ignore[arg-type]
 
     async def ImportProducts(

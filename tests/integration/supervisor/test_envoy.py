@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -34,6 +35,8 @@ async def front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setenv("MERCATO_HTTP_CORS_ORIGINS", json.dumps([SHOP]))
     monkeypatch.setenv("MERCATO_HTTP_REQUEST_SECONDS", str(LONGEST_SECONDS))
     monkeypatch.setenv("MERCATO_HTTP_MAX_BODY_BYTES", "65536")
+    monkeypatch.setenv("MERCATO_HTTP_UPLOAD_SECONDS", "1.5")
+    monkeypatch.setenv("MERCATO_HTTP_HEADER_SECONDS", "1")
     gateway = Gateway()
     port = PortBook(tmp_path / "ports.json").choose("gateway")
     data = tmp_path / "data"
@@ -161,6 +164,30 @@ async def test_a_stream_is_one_value_a_line(front: Front) -> None:
     answer = await front.ask("POST", "/v1/documents:ask", {"question": "why ☃\nreally"})
     assert answer.headers["content-type"] == "application/x-ndjson"
     assert [line["text"]["text"] for line in answer.lines] == [f"why ☃\nreally {number}" for number in range(3)]
+
+
+async def test_a_stream_may_take_longer_than_its_request(front: Front) -> None:
+    front.gateway.pause = LONGEST_SECONDS / 2
+    answer = await front.ask("POST", "/v1/documents:ask", {"question": "why"})
+    assert len(answer.lines) == 3
+
+
+async def test_who_sends_too_slowly_is_cut_off_before_the_gateway_hears_of_it(front: Front) -> None:
+    head = b"POST /v1/products:search HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-type: application/json\r\n"
+    for start, drop in ((head, b"x-a: 1\r\n"), (head + b"content-length: 60000\r\n\r\n", b" ")):
+        host, _, port = front.address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(start)
+        reading = asyncio.create_task(reader.read())
+        async with asyncio.timeout(30):
+            while not reading.done():
+                writer.write(drop)
+                await asyncio.sleep(0.1)
+        with contextlib.suppress(ConnectionResetError):  # what was still being sent may cost the answer
+            answer = await reading
+            assert answer.splitlines()[0].split()[1] in (b"408", b"504"), answer
+        writer.close()
+    assert front.gateway.metadata == {}
 
 
 async def test_a_stream_that_fails_at_once_is_an_error_and_later_says_so_in_its_trailers(front: Front) -> None:

@@ -16,8 +16,8 @@ def routes(
 ) -> list[dict[str, Any]]:
     """Envoy's routes in the order in which they are tried.
 
-    A JSON request takes the last one first. Once it has become gRPC its path is the name of a method, and the route is
-    chosen again.
+    A JSON request takes the last one first, until its body is here. Once it has become gRPC its path is the name of a
+    method, and the route is chosen again, with its own time.
     """
     streams = [
         _call(STREAM, {"path": f"/{service}/{method.name}"}, settings.stream_seconds)
@@ -32,7 +32,7 @@ def routes(
         "direct_response": {"status": 200},
         "typed_per_filter_config": {"envoy.filters.http.grpc_json_transcoder": no_rpc},
     }
-    return [alive, *map(_unbuffered, [*streams, *calls]), _call("json", {"prefix": "/v1/"}, settings.stream_seconds)]
+    return [alive, *map(_unbuffered, [*streams, *calls]), _call("json", {"prefix": "/v1/"}, settings.upload_seconds)]
 
 
 def _call(name: str, match: Mapping[str, Any], seconds: float) -> dict[str, Any]:
