@@ -201,10 +201,10 @@ async def test_without_triton_new_texts_are_searched_by_words(running: Running, 
 async def test_without_milvus_memory_answers(running: Running, full: Shop) -> None:
     async with paused(running, full, "milvus"):
         answer = await recommend(full)
-        assert len(answer.results) == 5
-        assert {"VECTOR_INDEX", "RETRIEVAL"} & named(answer.missing_stages).keys()
+        assert len(answer.results) == 5, "whole where memory holds the neighbours, else without that channel"
+        assert named(answer.missing_stages).keys() <= {"VECTOR_INDEX", "RETRIEVAL"}
         assert ids(await similar(full, "dairy-0"))
-        page = await search(full, "bread")
+        page = await search(full, "rye bread")
         assert {"VECTOR_INDEX", "RETRIEVAL"} & named(page.missing_stages).keys()
         assert any(one.startswith("bakery") for one in ids(page))
 
