@@ -20,7 +20,7 @@ from mercato.profile.v1 import profile_service_pb2
 
 from services.gateway.stubs import Stubs
 from shared.client.failures import remote_errors
-from shared.context.request import current_tenant, use_tenant
+from shared.context.request import current_tenant, remaining_seconds, use_tenant
 from shared.errors.base import MercatoError, NotFound
 from shared.errors.reasons import Reason
 from shared.telemetry.logs import logger
@@ -34,6 +34,8 @@ OWN_NOTE = (
     "answers kept for idempotency keys are deleted after a day and hold no ids but those of refused events"
 )
 STORE_SECONDS, REGISTER_SECONDS, EXPORT_SECONDS = 60.0, 10.0, 300.0
+STORE_SHARE = 0.6
+"""Of what a request has left."""
 LEASE_SECONDS, CLAIM = 120, 20
 AGAIN_SECONDS = 5.0
 ATTEMPTS = counter("gateway_erasure_attempts_total", "Attempts to erase in a store.", ("store", "outcome"))
@@ -166,13 +168,19 @@ class Privacy:
         request = pb.ErasePersonRequest(receipt_id=receipt_id, person=pending.person)
         try:
             with remote_errors(name):
-                done = await self._stores[name].ErasePerson(request, timeout=STORE_SECONDS)
+                done = await self._stores[name].ErasePerson(request, timeout=_store_seconds())
         except MercatoError as error:
             ATTEMPTS.labels(name, "failed").inc()
             _log.warning("a store is not erased yet", store=name, reason=error.reason.value, receipt=receipt_id)
             return register_pb.RecordStoreRequest(receipt_id=receipt_id, store=name, failure=_cause(error))
         ATTEMPTS.labels(name, "done").inc()
         return register_pb.RecordStoreRequest(receipt_id=receipt_id, store=name, done=done)
+
+
+def _store_seconds() -> float:
+    """Time for a store, so that some is left to record what became of it."""
+    left = remaining_seconds()
+    return STORE_SECONDS if left is None else min(STORE_SECONDS, left * STORE_SHARE)
 
 
 def _cause(error: MercatoError) -> str:

@@ -21,9 +21,9 @@ _LONGEST_S = 315_576_000_000
 _NANOS = 1_000_000_000
 
 
-def moment_violations(message: Message) -> list[Violation]:
+def moment_violations(message: Message, prefix: str = "") -> list[Violation]:
     """A violation for each timestamp and duration out of range; lists that are checked elsewhere are passed over."""
-    return list(_found(message, ""))
+    return list(_found(message, prefix))
 
 
 def _found(message: Message, prefix: str) -> Iterator[Violation]:
@@ -39,8 +39,10 @@ def _found(message: Message, prefix: str) -> Iterator[Violation]:
 def _in_value(value: Any, path: str) -> Iterator[Violation]:
     name = value.DESCRIPTOR.full_name
     if name == TIMESTAMP:
-        if not (_FIRST_S <= value.seconds <= _LAST_S and 0 <= value.nanos < _NANOS):
-            yield Violation(path, "must lie in the years 1 to 9999, with nanos from 0 to 999999999", "timestamp.valid")
+        if not _FIRST_S <= value.seconds <= _LAST_S:
+            yield Violation(path, "must lie in the years 1 to 9999", "timestamp.valid")
+        if not 0 <= value.nanos < _NANOS:
+            yield Violation(f"{path}.nanos", "must be from 0 to 999,999,999", "timestamp.nanos")
     elif name == DURATION:
         same_sign = value.seconds == 0 or value.nanos == 0 or (value.seconds > 0) == (value.nanos > 0)
         if not (abs(value.seconds) <= _LONGEST_S and abs(value.nanos) < _NANOS and same_sign):

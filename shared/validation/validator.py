@@ -9,6 +9,7 @@ import protovalidate
 from google.protobuf.message import Message
 
 from shared.errors.base import InvalidArgument, Violation
+from shared.validation.moments import moment_violations
 
 
 def violations_of(message: Message, prefix: str = "") -> list[Violation]:
@@ -16,7 +17,8 @@ def violations_of(message: Message, prefix: str = "") -> list[Violation]:
 
     ``prefix`` is put before each path: ``violations_of(event, "events[3]")`` gives ``events[3].product_id``.
     """
-    return [_violation(item.proto, prefix) for item in protovalidate.collect_violations(message)]
+    moments = moment_violations(message, f"{prefix}." if prefix else "")
+    return [*(_violation(item.proto, prefix) for item in protovalidate.collect_violations(message)), *moments]
 
 
 def validate(message: Message, prefix: str = "") -> None:

@@ -132,8 +132,6 @@ def _invalid(index: int, event_id: str, violations: Sequence[Violation]) -> Reje
 
 def _further_violations(message: user_event_pb2.UserEvent) -> Iterator[Violation]:
     """What can be said in a message and not be stored: NUL, money and times that are none."""
-    if not 0 <= message.event_time.nanos <= _MOST_NANOS:
-        yield Violation("event_time.nanos", "must be from 0 to 999,999,999", "timestamp.nanos")
     for name in _TEXTS:
         if "\0" in getattr(message, name):
             yield Violation(name, "must not contain NUL", "string.nul")

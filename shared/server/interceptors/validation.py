@@ -16,7 +16,6 @@ from google.protobuf.message import DecodeError
 from shared.errors.base import InvalidArgument, MercatoError, ResourceExhausted, Violation
 from shared.errors.reasons import Reason
 from shared.server.interceptors.handler import Context, Rpc, RpcInterceptor
-from shared.validation.moments import moment_violations
 from shared.validation.nul import nul_violations
 from shared.validation.validator import violations_of
 
@@ -56,7 +55,7 @@ class ValidationInterceptor(RpcInterceptor):
             except DecodeError:
                 rule = "is not a valid protobuf message of the expected type (or holds invalid UTF-8)"
                 return _Refused(InvalidArgument([Violation("", rule, "decode")]))
-            found = [*nul_violations(message, data), *moment_violations(message)]
+            found = nul_violations(message, data)
             return _Refused(InvalidArgument(found)) if found else message
 
         return deserialize

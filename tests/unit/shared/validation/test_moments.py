@@ -24,7 +24,8 @@ from shared.validation.moments import moment_violations
 )
 def test_timestamps(seconds: int, nanos: int, valid: bool) -> None:
     request = profile_service_pb2.ReadEventsRequest(start_time={"seconds": seconds, "nanos": nanos})  # type: ignore[arg-type]
-    assert [one.field for one in moment_violations(request)] == ([] if valid else ["start_time"])
+    fields = [one.field.removesuffix(".nanos") for one in moment_violations(request)]
+    assert fields == ([] if valid else ["start_time"])
 
 
 @pytest.mark.parametrize(
