@@ -74,7 +74,7 @@ def _rows(settings: dict[str, Any], cls: type[BaseModel]) -> list[str]:
     said = docstrings(cls)
     for name, one in settings["properties"].items():
         default = cls.model_fields[name].get_default(call_default_factory=False)
-        shown = json.dumps(default, default=str) if default is not None else ""
+        shown = json.dumps(default, default=str).replace(f"{ROOT}/", "") if default is not None else ""
         rows.append(f"| `{name}` | `{shown}` | {_first_sentence(one.get('description') or said.get(name, ''))} |")
     return rows
 
