@@ -47,7 +47,17 @@ def show(out: Console, report: dict[str, Any]) -> None:
     out.print(f"{report['platform']}, {report['cpus']} CPUs; capacity {report['capacity_per_second']:.0f} requests/s")
     _table(
         out,
-        ("load", "offered/s", "goodput/s", "of peak", "shed", "failed", "within objective", "generator late p99 ms"),
+        (
+            "load",
+            "offered/s",
+            "goodput/s",
+            "of peak",
+            "shed",
+            "failed",
+            "limit",
+            "within objective",
+            "generator late p99 ms",
+        ),
         [
             (
                 f"{phase['load']:.0%}",
@@ -56,6 +66,7 @@ def show(out: Console, report: dict[str, Any]) -> None:
                 f"{phase['goodput_per_second'] / peak:.0%}",
                 str(phase["shed"]),
                 str(phase["failed"]),
+                f"{phase['limit']:.0f}" if phase.get("limit") else "",
                 "yes" if phase["within_objective"] else "no",
                 f"{phase['generator_late_p99_ms']:.0f}",
             )

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +26,13 @@ class Growth:
 
 
 class MemoryWatch:
-    """Samples while ``run`` runs. ``pids``: main process by unit; the memory of its children counts with it."""
+    """Samples while ``run`` runs. ``pids``: main process by unit; the memory of its children counts with it, but for
+    those of ``alone``. Memory that processes share counts in each.
+    """
 
-    def __init__(self, pids: Mapping[str, int], every_seconds: float = 1.0) -> None:
+    def __init__(self, pids: Mapping[str, int], *, alone: Collection[str] = (), every_seconds: float = 1.0) -> None:
         self._pids = pids
+        self._alone = alone
         self._every = every_seconds
         self._samples: dict[str, list[tuple[float, float]]] = defaultdict(list)
 
@@ -39,7 +42,8 @@ class MemoryWatch:
             known = children()
             now = time.monotonic()
             for unit, pid in self._pids.items():
-                size = sum(resident(member) for member in family(pid, known))
+                members = [pid] if unit in self._alone else family(pid, known)
+                size = sum(resident(member) for member in members)
                 if size:
                     self._samples[unit].append((now, size / 2**20))
             await asyncio.sleep(self._every)

@@ -37,6 +37,9 @@ _running = gauge("server_places_taken", "Calls that hold a place; long streams h
 class Limit(Protocol):
     """How many calls may run at once."""
 
+    method_share: float
+    """Part of them that calls of one method may be."""
+
     @property
     def limit(self) -> int:
         """The number now."""
@@ -58,7 +61,12 @@ class AdmissionInterceptor(RpcInterceptor):
     def __init__(self, limit: Limit, *, wait_seconds: float, most_calls: int) -> None:
         super().__init__()
         self._adaptive = limit
-        self._places = Places(lambda: limit.limit, wait_seconds=wait_seconds, longest_queue=most_calls)
+        self._places = Places(
+            lambda: limit.limit,
+            wait_seconds=wait_seconds,
+            longest_queue=most_calls,
+            method_share=limit.method_share,
+        )
         self._most_streams = most_calls
         self._streams = 0
         self._queued = {priority: _queued.labels(priority.label) for priority in Priority}
@@ -74,17 +82,17 @@ class AdmissionInterceptor(RpcInterceptor):
             async with self._counted(priority):
                 yield
             return
-        await self._enter(priority, context)
+        await self._enter(rpc, priority, context)
         if rpc.unary or class_of(rpc.method) is Priority.INTERACTIVE:
             async with self._measured(rpc, context):
                 yield
             return
-        self._places.leave()
+        self._places.leave(rpc.method)
         async with self._counted(priority):
             yield
 
     def incoming(self, rpc: Rpc, request: Any) -> Any:
-        return self._paced(request) if rpc.request_streaming else request
+        return self._paced(rpc.method, request) if rpc.request_streaming else request
 
     @asynccontextmanager
     async def _counted(self, priority: Priority) -> AsyncIterator[None]:
@@ -114,17 +122,17 @@ class AdmissionInterceptor(RpcInterceptor):
                 self._adaptive.dropped()
             raise
         finally:
-            self._places.leave()
+            self._places.leave(rpc.method)
 
-    async def _enter(self, priority: Priority, context: Context) -> None:
+    async def _enter(self, rpc: Rpc, priority: Priority, context: Context) -> None:
         """Takes a place. Raises ResourceExhausted."""
         try:
-            waited = await self._places.enter(priority, context.time_remaining())
+            waited = await self._places.enter(priority, rpc.method, context.time_remaining())
         except NoPlaceError:
             raise self._overloaded(priority, self._adaptive.limit) from None
         self._queued[priority].observe(waited)
 
-    async def _paced(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async def _paced(self, method: str, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
         """The messages of a request stream, each with a place for as long as it is worked on."""
         priority = current_priority() or Priority.BULK
         async for request in requests:
@@ -132,18 +140,18 @@ class AdmissionInterceptor(RpcInterceptor):
             while True:
                 left = _LONGEST_PAUSE_SECONDS - (time.monotonic() - began)
                 try:
-                    await self._places.enter(priority, left)
+                    await self._places.enter(priority, method, left)
                 except NoPlaceError:
                     if left > 0:
                         await asyncio.sleep(min(left, _PAUSE_SECONDS))
                         continue
-                    self._places.force()
+                    self._places.force(method)
                 break
             self._queued[priority].observe(time.monotonic() - began)
             try:
                 yield request
             finally:
-                self._places.leave()
+                self._places.leave(method)
 
     def _overloaded(self, priority: Priority, limit: int) -> ResourceExhausted:
         self._shed[priority].inc()

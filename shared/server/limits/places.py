@@ -1,6 +1,7 @@
 """Places for calls that run, and a short queue for those that wait for one, by priority.
 
-Less urgent calls may use only a part of the places, so they stop getting in first. The queue absorbs bursts, no more: a
+Less urgent calls may use only a part of the places, so they stop getting in first; so may calls of one method, so that
+one that is slow leaves room for the others. The queue absorbs bursts, no more: a
 call waits at most ``wait_seconds``, and a tenth of that once the queue has not been empty for as long (then the newest
 goes first, because the oldest's caller is the likeliest to have given up): adaptive LIFO and controlled delay, Maurer,
 "Fail at Scale", ACM Queue 13 (8), 2015.
@@ -10,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from shared.context.priority import Priority
 
@@ -21,7 +23,18 @@ PATIENCE = {Priority.INTERACTIVE: 1.0, Priority.STANDARD: 2.0, Priority.BULK: 10
 """How much longer than an urgent call a less urgent one may wait: nobody looks at it."""
 _STANDING_FACTOR = 0.1
 
-Waiter = asyncio.Future[None]
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A call in the queue."""
+
+    method: str
+    place: asyncio.Future[None]
+
+    def give_up(self) -> None:
+        """Ends the wait without a place."""
+        if not self.place.done():
+            self.place.set_exception(NoPlaceError())
 
 
 class NoPlaceError(Exception):
@@ -37,6 +50,7 @@ class Places:
         *,
         wait_seconds: float,
         longest_queue: int,
+        method_share: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.running = 0
@@ -44,48 +58,55 @@ class Places:
         self._limit = limit
         self._wait_seconds = wait_seconds
         self._longest_queue = longest_queue
+        self._method_share = method_share
+        self._by_method: Counter[str] = Counter()
         self._clock = clock
-        self._waiting: dict[Priority, deque[Waiter]] = {priority: deque() for priority in Priority}
+        self._waiting: dict[Priority, deque[_Waiter]] = {priority: deque() for priority in Priority}
         self._empty_at = clock()
 
-    async def enter(self, priority: Priority, most_seconds: float | None = None) -> float:
+    async def enter(self, priority: Priority, method: str = "", most_seconds: float | None = None) -> float:
         """Takes a place and returns the seconds waited for it. Raises NoPlaceError after at most ``most_seconds``."""
-        if not self.waiting and self._free(priority):  # nearly always: costs next to nothing
-            self.running += 1
+        if self._free(priority, method) and not (self.waiting and self._waits_before(priority, method)):
+            self._take(method)
             return 0.0
         began = self._clock()
         if not self.waiting:
             self._empty_at = began
-        elif not self._waits_before(priority) and self._free(priority):
-            self.running += 1
-            return 0.0
         if self.waiting >= self._longest_queue and not self._push_out(priority):
             raise NoPlaceError
         seconds = self._patience(priority, began)
-        await self._wait(priority, seconds if most_seconds is None else min(seconds, most_seconds))
+        await self._wait(priority, method, seconds if most_seconds is None else min(seconds, most_seconds))
         return self._clock() - began
 
-    def force(self) -> None:
+    def force(self, method: str = "") -> None:
         """Takes a place although there may be none."""
-        self.running += 1
+        self._take(method)
 
-    def leave(self) -> None:
+    def leave(self, method: str = "") -> None:
         """Gives a place back."""
         self.running -= 1
-        self._fill()
+        self._by_method[method] -= 1
+        if self.waiting:
+            self._fill()
 
-    async def _wait(self, priority: Priority, seconds: float) -> None:
+    def _take(self, method: str) -> None:
+        self.running += 1
+        self._by_method[method] += 1
+
+    async def _wait(self, priority: Priority, method: str, seconds: float) -> None:
         """Returns with a place taken."""
-        waiter: Waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(method, loop.create_future())
         queue = self._waiting[priority]
         queue.append(waiter)
         self.waiting += 1
-        timer = asyncio.get_running_loop().call_later(max(seconds, 0.0), _give_up, waiter)
+        timer = loop.call_later(max(seconds, 0.0), waiter.give_up)
         try:
-            await waiter
+            await waiter.place
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self.leave()  # the place came together with the end of the call
+            place = waiter.place
+            if place.done() and not place.cancelled() and place.exception() is None:
+                self.leave(method)  # the place came together with the end of the call
             raise
         finally:
             timer.cancel()
@@ -95,24 +116,35 @@ class Places:
 
     def _fill(self) -> None:
         """Lets in whoever is next, while there are places."""
-        if not self.waiting:
-            return
         standing = self._standing(self._clock())
         for priority, queue in self._waiting.items():
-            while queue and self._free(priority):
-                waiter = queue.pop() if standing else queue.popleft()
-                if not waiter.done():
-                    self.running += 1
-                    waiter.set_result(None)
-            if queue:
-                return  # nobody passes a more urgent call
-        self._empty_at = self._clock()
+            for waiter in list(reversed(queue) if standing else queue):
+                if self._free(priority, waiter.method):
+                    queue.remove(waiter)
+                    if not waiter.place.done():
+                        self._take(waiter.method)
+                        waiter.place.set_result(None)
+                elif not self._room(priority):
+                    return  # nobody passes a more urgent call
+        if not any(self._waiting.values()):
+            self._empty_at = self._clock()
 
-    def _free(self, priority: Priority) -> bool:
+    def _free(self, priority: Priority, method: str) -> bool:
+        if not self._room(priority):
+            return False
+        return self._method_share >= 1.0 or self._by_method[method] < max(1.0, self._limit() * self._method_share)
+
+    def _room(self, priority: Priority) -> bool:
         return self.running < max(1.0, self._limit() * SHARES[priority])
 
-    def _waits_before(self, priority: Priority) -> bool:
-        return any(queue for other, queue in self._waiting.items() if other <= priority)
+    def _waits_before(self, priority: Priority, method: str) -> bool:
+        """Whether a call waits that this one would overtake; one that waits for its own method's places is none."""
+        return any(
+            self._free(other, waiter.method) or waiter.method == method
+            for other, queue in self._waiting.items()
+            if other <= priority
+            for waiter in queue
+        )
 
     def _push_out(self, priority: Priority) -> bool:
         """Ends the wait of the newest, least urgent call below ``priority``; whether there was one."""
@@ -120,7 +152,7 @@ class Places:
             if other <= priority:
                 return False
             if queue := self._waiting[other]:
-                _give_up(queue.pop())
+                queue.pop().give_up()
                 return True
         return False
 
@@ -129,8 +161,3 @@ class Places:
 
     def _patience(self, priority: Priority, now: float) -> float:
         return self._wait_seconds * PATIENCE[priority] * (_STANDING_FACTOR if self._standing(now) else 1.0)
-
-
-def _give_up(waiter: Waiter) -> None:
-    if not waiter.done():
-        waiter.set_exception(NoPlaceError())

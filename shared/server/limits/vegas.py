@@ -44,6 +44,9 @@ class _Baseline:
 class VegasLimit:
     """The limit; ``sample`` tells it how calls went. Not for several threads."""
 
+    method_share = 0.5
+    """Places that one method may hold at most: a slow one behind a bottleneck of its own must leave room for others."""
+
     def __init__(self, *, initial: int, lowest: int, highest: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit, self._lowest, self._highest = float(initial), lowest, highest
         self._clock = clock
@@ -56,8 +59,7 @@ class VegasLimit:
     @property
     def limit(self) -> int:
         """Calls that may run at once now."""
-        limit = self._limit / 2 if self._probing else self._limit
-        return max(self._lowest, int(limit))
+        return max(1, int(self._limit / 2)) if self._probing else int(self._limit)
 
     def sample(self, method: str, seconds: float, in_flight: int) -> None:
         """A call of ``method`` took ``seconds``, without its wait for a place; ``in_flight`` ran when it ended."""
@@ -111,7 +113,9 @@ class VegasLimit:
 
 
 class FixedLimit:
-    """A limit that stays as it is."""
+    """A limit that stays as it is, for whatever method."""
+
+    method_share = 1.0
 
     def __init__(self, limit: int) -> None:
         self.limit = limit

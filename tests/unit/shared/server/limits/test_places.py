@@ -101,3 +101,20 @@ async def test_waiting_ends() -> None:
     with pytest.raises(NoPlaceError):
         await place.enter(Priority.INTERACTIVE)
     assert place.waiting == 0
+
+
+async def test_one_method_leaves_places_for_others() -> None:
+    place = Places(lambda: 4, wait_seconds=FAR, longest_queue=10, method_share=0.5)
+    for _ in range(2):
+        await place.enter(Priority.INTERACTIVE, "Search")
+    slow = asyncio.create_task(place.enter(Priority.INTERACTIVE, "Search"))
+    async with asyncio.timeout(5):
+        while not place.waiting:
+            await asyncio.sleep(0)
+    for _ in range(2):
+        await place.enter(Priority.INTERACTIVE, "GetProduct")
+    place.leave("GetProduct")
+    assert not slow.done()
+    place.leave("Search")
+    await slow
+    assert place.running == 3
