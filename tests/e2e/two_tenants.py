@@ -337,6 +337,11 @@ def privacy(name: str, request: Callable[[Tenant, Tenant], Message]) -> Case:
     return case
 
 
+async def _rotate_sealing(me: Tenant, other: Tenant) -> list[Message]:
+    request = privacy_service_pb2.RotateKeysRequest()
+    return await several(me, PrivacyServiceStub(me.channel).RotateKeys, request)
+
+
 async def _erasure(me: Tenant, other: Tenant) -> list[Message | str]:
     method = PrivacyServiceStub(me.channel).GetErasure
     found = await one(me, method, privacy_service_pb2.GetErasureRequest(receipt_id=me.receipt_id))
@@ -429,6 +434,7 @@ CASES: dict[str, Case] = {
     "PrivacyService/ApplyRetention": privacy(
         "ApplyRetention", lambda me, other: privacy_service_pb2.ApplyRetentionRequest(dry_run=True)
     ),
+    "PrivacyService/RotateKeys": _rotate_sealing,
     "PrivacyService/GetReceiptKey": privacy(
         "GetReceiptKey", lambda me, other: privacy_service_pb2.GetReceiptKeyRequest()
     ),
