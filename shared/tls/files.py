@@ -38,7 +38,7 @@ class Certificates:
 
 
 class CertificateFiles:
-    """Reads the files again when one changed. Half-written or wrong files are passed over: what was read stays in use.
+    """Reads the files again when one changed. Half-written, wrong and expired ones are passed over: the old ones stay.
 
     May be used by several threads: gRPC asks from its own.
     """
@@ -58,7 +58,7 @@ class CertificateFiles:
             try:
                 stamp = self._stamps()
                 if self._read is None or stamp != self._stamp:
-                    self._read, self._stamp = self._load(), stamp
+                    self._read, self._stamp = self._better(self._load()), stamp
                     _log.info(
                         "certificates read", file=str(self), names=list(self._read.names), end=str(self._read.end)
                     )
@@ -69,6 +69,12 @@ class CertificateFiles:
                     "new certificates cannot be used; the ones of before stay", file=str(self), error=str(error)
                 )
             return self._read
+
+    def _better(self, found: Certificates) -> Certificates:
+        """Raises ValueError where peers would refuse what is new and take what is in use."""
+        if found.expired and self._read is not None and not self._read.expired:
+            raise ValueError(f"it has expired on {found.end}, the one in use has not")
+        return found
 
     def _stamps(self) -> object:
         files = [path for path in (self._certificate, self._key, self._ca) if path]

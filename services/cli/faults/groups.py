@@ -15,6 +15,7 @@ from services.cli.faults.measure import Fault, Row
 from services.cli.faults.model_faults import model_faults
 from services.cli.faults.place import Wanted
 from services.cli.faults.replica_faults import replica_faults
+from services.cli.faults.replicas import ReplicaPlan
 from services.cli.faults.run import Options, run_faults
 
 
@@ -44,7 +45,7 @@ RUNNERS: Mapping[str, Group] = {
     "network": _group(network_faults()),
     "models": _group(model_faults()),
     "disks": _group(disk_faults(), prepared=small_disks),
-    "clocks": _group(clock_faults(), place=lambda folder: Wanted(environment=fake_clock(folder))),
-    "replicas": _group(replica_faults(), place=lambda folder: Wanted(doubled=True)),
+    "clocks": _group(clock_faults(), place=lambda folder: Wanted(replicas=fake_clock(folder))),
+    "replicas": _group(replica_faults(), place=lambda folder: Wanted(replicas=ReplicaPlan())),
     "certificates": _group(certificate_faults(), place=lambda folder: Wanted(tls=True)),
 }

@@ -8,12 +8,12 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from services.cli.faults.proxy import TcpProxy
-from services.cli.faults.replicas import Replicas
+from services.cli.faults.replicas import ReplicaPlan, Replicas
 from services.supervisor.adapters.certificates import CertificateAuthority
 from services.supervisor.domain import UnitStatus
 from services.supervisor.services import BACKING, SERVICES
@@ -84,10 +84,8 @@ class Wanted:
 
     models: Path | None = None
     """A model repository that is there already; it is not copied."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """Of the services alone."""
-    doubled: bool = False
-    """Two processes of every service, unsupervised, in place of a suite."""
+    replicas: ReplicaPlan | None = None
+    """Processes that nobody starts again, in place of the services' suite."""
     tls: bool = False
     """Mutual TLS between services, and TLS for callers."""
 
@@ -105,10 +103,10 @@ async def open_place(folder: Path, wanted: Wanted, on_line: Callable[[str], None
             "MERCATO_ENCODER_MODEL_REPOSITORY": str(repository),
         }
         on_line("starting the services ...")
-        stack.enter_context(_environment({**ENVIRONMENT, **wanted.environment}))
+        stack.enter_context(_environment(ENVIRONMENT))
         replicas = authority = None
-        if wanted.doubled:
-            replicas = Replicas(folder / SERVING, through)
+        if wanted.replicas is not None:
+            replicas = Replicas(folder / SERVING, through, wanted.replicas)
             await stack.enter_async_context(replicas.running())
         else:
             suite = suites[SERVING] = await stack.enter_async_context(_services(folder, through, wanted))

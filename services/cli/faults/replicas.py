@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.supervisor.adapters.grpc_service import GrpcServiceUnit
@@ -20,6 +20,15 @@ from services.supervisor.services import SERVICES
 ALONE = "trainer"
 """Runs once: releases are followed while it is away."""
 START_SECONDS, STOP_SECONDS, POLL_SECONDS = 90.0, 20.0, 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaPlan:
+    """How many processes of each service, and what is added to the environment of all but those `spared`."""
+
+    count: int = 2
+    environment: Mapping[str, str] = field(default_factory=dict)
+    spared: Collection[str] = ()
 
 
 @dataclass(slots=True)
@@ -62,11 +71,12 @@ class Replica:
 class Replicas:
     """All processes, by service."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        addresses = {name: [_free_address() for _ in range(1 if name == ALONE else 2)] for name in SERVICES}
+    def __init__(self, folder: Path, environment: Mapping[str, str], plan: ReplicaPlan) -> None:
+        addresses = {name: [_free_address() for _ in range(1 if name == ALONE else plan.count)] for name in SERVICES}
         keys = {"MERCATO_PROFILE_PERSONAL_KEYS": str(folder / "keys" / "personal.json")}
         lists = {f"MERCATO_{name.upper()}_ADDRESS": ",".join(some) for name, some in addresses.items()}
         shared = {**environment, **keys, **lists, **_secrets()}
+        self._plan = plan
         self.addresses = addresses
         self.by_service = {
             name: [self._replica(name, one, folder / f"{name}-{number}", shared) for number, one in enumerate(some)]
@@ -97,6 +107,7 @@ class Replicas:
             "MERCATO_DATA": str(folder),
             f"MERCATO_{name.upper()}_LISTEN": address,
             f"MERCATO_{name.upper()}_METRICS_PORT": "0",
+            **({} if name in self._plan.spared else self._plan.environment),
         }
         return Replica(
             GrpcServiceUnit(name, address, (), {**shared, **own}), LoggedProcesses(BoundedLog(folder / "log"))

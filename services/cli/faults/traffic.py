@@ -36,8 +36,8 @@ from services.cli.importing.stream import ImportStream, Tally
 
 EVENTS_A_BATCH, PRODUCTS_A_BATCH = 5, 5
 BATCH_SECONDS = 1.0
-RESEND_SECONDS = 0.5
-"""Pause of a caller before it sends again what was not acknowledged."""
+FIRST_RESEND_SECONDS, LONGEST_RESEND_SECONDS = 0.5, 4.0
+"""Pauses of a caller before it sends again what was not acknowledged, doubled each time."""
 LAST_SECONDS = 60.0
 STALE = "STALE_UPDATE"
 
@@ -180,8 +180,10 @@ class Traffic:
         """
 
         async def persist() -> None:
+            pause = FIRST_RESEND_SECONDS
             while True:
-                await asyncio.sleep(RESEND_SECONDS)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_RESEND_SECONDS)
                 with suppress(grpc.aio.AioRpcError):
                     if not await send():
                         return

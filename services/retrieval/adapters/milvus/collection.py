@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from pymilvus import MilvusClient
 
 from services.retrieval.adapters.milvus.connection import Call, MilvusConnection, NotLoaded
 from services.retrieval.adapters.milvus.expressions import one_of, quoted
@@ -31,18 +34,30 @@ _log = logger("milvus")
 
 
 class Collections:
-    """Reads and writes of single collections. One write at a time: Milvus Lite loses rows of concurrent writers."""
+    """Reads and writes of single collections. One write at a time: Milvus Lite loses rows of concurrent writers.
+
+    Milvus Lite also loses rows that it has acknowledged when a flush fails, as on a full disk. What was written since
+    the last flush that went well is kept here and written again after a failure; never more than a flush's worth.
+    """
 
     def __init__(self, connection: MilvusConnection, settings: IndexSettings) -> None:
         self.connection = connection
         self.settings = settings
         self._writing = asyncio.Lock()
         self._unflushed: dict[str, int] = {}
+        self._since_flush: dict[str, list[Call[Any]]] = {}
+        self._doubtful: set[str] = set()
         self._words: dict[str, bool] = {}
 
     async def names(self) -> list[str]:
         """Names of all collections."""
         return list(await self.connection.call("list", lambda client, s: client.list_collections(timeout=s)))
+
+    async def make(self, name: str, make: Callable[[MilvusClient], None]) -> None:
+        """Makes a collection; one of that name without an alias is what a making that was cut off left, and goes."""
+        if name in await self.names() and not await self.aliases(name):
+            await self.drop(name)
+        await self.connection.admin(make)
 
     async def aliases(self, name: str) -> list[str]:
         """Aliases of a collection."""
@@ -72,8 +87,9 @@ class Collections:
             await self._drop_alias(alias)
         async with self._writing:
             await self.connection.call("drop", lambda client, s: client.drop_collection(name, timeout=s), write=True)
-        self._unflushed.pop(name, None)
-        self._words.pop(name, None)
+        for kept in (self._unflushed, self._since_flush, self._words):
+            kept.pop(name, None)
+        self._doubtful.discard(name)
 
     async def open(self, name: str) -> None:
         """Gets a collection ready after a start of the server: loaded, and what was recovered flushed."""
@@ -100,16 +116,12 @@ class Collections:
         """Adds or replaces rows; of a failed call, some may be written."""
         for start in range(0, len(rows), ROWS_A_WRITE):
             part = list(rows[start : start + ROWS_A_WRITE])
-            async with self._writing:
-                await self._call("upsert", name, _upsert(name, part), write=True)
+            await self._write("upsert", name, _upsert(name, part))
             await self._wrote(name, len(part))
 
     async def delete(self, name: str, expression: str) -> None:
         """Deletes the rows that an expression selects."""
-        async with self._writing:
-            await self._call(
-                "delete", name, lambda client, s: client.delete(name, filter=expression, timeout=s), write=True
-            )
+        await self._write("delete", name, lambda client, s: client.delete(name, filter=expression, timeout=s))
         await self._wrote(name, 1)
 
     async def read(self, name: str, ids: Sequence[str], fields: list[str]) -> list[dict[str, Any]]:
@@ -177,8 +189,34 @@ class Collections:
     async def _flush(self, name: str) -> None:
         if self.connection.is_lite:
             async with self._writing:
-                await self.connection.call("flush", lambda client, s: client.flush(name, timeout=s), write=True)
+                await self._again(name)
+                with self._in_doubt(name):
+                    await self.connection.call("flush", lambda client, s: client.flush(name, timeout=s), write=True)
+                self._since_flush.pop(name, None)
         self._unflushed[name] = 0
+
+    async def _write(self, operation: str, name: str, call: Call[Any]) -> None:
+        async with self._writing:
+            with self._in_doubt(name):
+                await self._call(operation, name, call, write=True)
+            if self.connection.is_lite:
+                self._since_flush.setdefault(name, []).append(call)
+
+    async def _again(self, name: str) -> None:
+        """Writes what a failure may have lost, in the order in which it was written."""
+        if name in self._doubtful:
+            for call in self._since_flush.get(name, ()):
+                await self._call("rewrite", name, call, write=True)
+            self._doubtful.discard(name)
+
+    @contextmanager
+    def _in_doubt(self, name: str) -> Iterator[None]:
+        """A write that fails may take others with it."""
+        try:
+            yield
+        except BaseException:
+            self._doubtful.add(name)
+            raise
 
     async def _wrote(self, name: str, rows: int) -> None:
         self._unflushed[name] = self._unflushed.get(name, 0) + rows

@@ -126,9 +126,8 @@ class MilvusPassages(PassageIndex):
         name = name_of(PASSAGES, tenant, model_release, number, dimension)
         collections = self._collections
         await collections.connection.check()
-        await collections.connection.admin(
-            make_passages(name, dimension, collections.settings, lite=collections.connection.is_lite)
-        )
+        make = make_passages(name, dimension, collections.settings, lite=collections.connection.is_lite)
+        await collections.make(name, make)
         await collections.point(alias_of(PASSAGES, tenant), name)
         for old in known[: len(known) + 1 - KEPT]:
             await collections.drop(old.name)

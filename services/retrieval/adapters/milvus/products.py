@@ -47,7 +47,7 @@ class MilvusProducts(ProductIndexes):
         collections = self._collections
         name = name_of(PRODUCTS, tenant, model_release, number, dimension)
         make = make_products(name, dimension, collections.settings, lite=collections.connection.is_lite)
-        await collections.connection.admin(make)
+        await collections.make(name, make)
         return IndexInfo(name, tenant, model_release, dimension, number)
 
     @override

@@ -215,6 +215,16 @@ def test_half_written_and_foreign_files_are_passed_over(authority: CertificateAu
     assert files.current() is not good
 
 
+def test_certificates_that_have_expired_already_are_passed_over(authority: CertificateAuthority) -> None:
+    issued = authority.provide("echo")
+    files = CertificateFiles(issued.certificate, issued.key, issued.ca)
+    good = files.current()
+    authority.renew("echo", lifetime=timedelta(seconds=-1), backdated=timedelta(hours=1))
+    assert files.current() is good
+    authority.renew("echo")
+    assert files.current() is not good
+
+
 @pytest.mark.parametrize("missing", ["tls.crt", "tls.key"])
 def test_files_that_cannot_be_used_at_first_are_named(authority: CertificateAuthority, missing: str) -> None:
     issued = authority.provide("echo")
