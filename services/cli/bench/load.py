@@ -10,6 +10,9 @@ from dataclasses import dataclass
 Call = Callable[[int], Awaitable[object]]
 """Sends request number n and returns when it is answered; raises when it failed."""
 
+AFTER_ERROR_SECONDS = 0.02
+"""A caller that was refused pauses, as real ones do; otherwise refusals would take the machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -47,6 +50,7 @@ async def run_load(call: Call, *, in_flight: int, seconds: float, first: int = 0
             took = await _timed(call, counter)
             if took is None:
                 errors += 1
+                await asyncio.sleep(AFTER_ERROR_SECONDS)
             else:
                 latencies.append(took)
 
