@@ -24,6 +24,7 @@ from services.cli.settings import CliSettings, check_output, data_folder, settin
 
 IN_FLIGHT = 8
 CALLER = "load generator"
+"""And the supervisor, where the suite was started for the measurement."""
 
 
 def register(app: typer.Typer) -> None:
