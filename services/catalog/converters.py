@@ -30,7 +30,12 @@ TIME_FIELDS = ("publish_time", "create_time", "update_time")
 
 def product_from_proto(message: product_pb2.Product, now: datetime) -> NewProduct:
     """Reads a valid product; without `offer_time` the offer is of now."""
-    return NewProduct(content_from_proto(message), offer_from_proto(message, now), _time(message, "publish_time"))
+    return NewProduct(
+        content=content_from_proto(message),
+        offer=offer_from_proto(message, now),
+        publish_time=_time(message, "publish_time"),
+        dated=message.HasField("offer_time"),
+    )
 
 
 def content_from_proto(message: product_pb2.Product) -> Content:

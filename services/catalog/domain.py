@@ -73,6 +73,14 @@ class NewProduct:
     content: Content
     offer: Offer
     publish_time: datetime | None
+    dated: bool
+    """Whether the sender said when the offer was true; otherwise it is of now, and newer than whatever is stored."""
+
+    def offer_after(self, stored: Offer) -> Offer:
+        """The offer, not older than the stored one where nobody gave it a time: clocks jump, and processes differ."""
+        if self.dated or self.offer.offer_time >= stored.offer_time:
+            return self.offer
+        return replace(self.offer, offer_time=stored.offer_time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +168,9 @@ def decide_write(
     """
     if stored is None:
         return ProductWrite(new.content, new.offer, new.publish_time or now, True), WriteOutcome.CREATED
-    offer = new.offer if new.offer.offer_time >= stored.offer.offer_time else stored.offer
+    offer = new.offer_after(stored.offer)
+    if offer.offer_time < stored.offer.offer_time:
+        offer = stored.offer
     publish_time = new.publish_time or stored.publish_time
     content_changed = new.content.content_hash != stored.content_hash or publish_time != stored.publish_time
     if not content_changed and offer.same_terms(stored.offer):

@@ -29,7 +29,7 @@ class UpdateProduct:
             if stored is None:
                 raise ProductNotFound(product_id)
             new, names_offer = merge(stored, now)
-            if names_offer and new.offer.offer_time < stored.offer.offer_time:
+            if names_offer and new.offer_after(stored.offer).offer_time < stored.offer.offer_time:
                 raise StaleOffer(product_id)
             write, _ = decide_write(new, stored, now)
             if write is None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from functools import cache
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from psycopg import AsyncCursor, Error, InterfaceError, OperationalError
 
+from shared.postgres.pulse import Pulse
 from shared.telemetry.metrics import counter, histogram
 from shared.telemetry.tracing import client_span
 
@@ -26,12 +27,14 @@ def _attributes(name: str) -> dict[str, str]:
 
 
 class MeasuredCursor(AsyncCursor[Any]):
-    """Counts and times what is executed."""
+    """Counts and times what is executed, and tells the pool's pulse."""
+
+    pulse: ClassVar[Pulse]
 
     async def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
         name, began = name_of(query), time.perf_counter()
         try:
-            with client_span(f"postgres {name}", _attributes(name)):
+            with client_span(f"postgres {name}", _attributes(name)), self.pulse.statement():
                 return await super().execute(query, params, **options)
         except Error as error:
             FAILURES.labels(name, kind_of(error)).inc()
@@ -42,13 +45,18 @@ class MeasuredCursor(AsyncCursor[Any]):
     async def executemany(self, query: Any, params_seq: Iterable[Any], **options: Any) -> None:
         name, began = name_of(query), time.perf_counter()
         try:
-            with client_span(f"postgres {name}", _attributes(name)):
+            with client_span(f"postgres {name}", _attributes(name)), self.pulse.statement():
                 await super().executemany(query, params_seq, **options)
         except Error as error:
             FAILURES.labels(name, kind_of(error)).inc()
             raise
         finally:
             _seconds(name).observe(time.perf_counter() - began)
+
+
+def cursor_with(pulse: Pulse) -> type[MeasuredCursor]:
+    """Cursors of one pool."""
+    return type("PoolCursor", (MeasuredCursor,), {"pulse": pulse})
 
 
 def name_of(query: object) -> str:

@@ -7,13 +7,15 @@ import select
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from shared.errors.base import Unavailable
-from shared.postgres.measured import MeasuredCursor
+from shared.postgres.measured import cursor_with
+from shared.postgres.pulse import Pulse
 from shared.telemetry.logs import logger
 from shared.telemetry.metrics import QUEUE_SECONDS, gauge
 
@@ -23,6 +25,7 @@ SIZE = gauge("postgres_connections_most", "Connections that the pool may hold.")
 _CHECKOUT_SECONDS = 3.0
 _CHECK_CHECKOUT_SECONDS = 0.3
 _CHECKOUT_WHILE_DOWN_SECONDS = 0.25
+_PROBE_SECONDS = 1.0
 _RECONNECT_SECONDS = 0.5
 """After this the pool forgets a connection that it cannot make; the next caller then tries at once."""
 
@@ -42,12 +45,15 @@ async def open_pool(
     Waits for PostgreSQL up to ``start_timeout_seconds``, then raises Unavailable("postgres"); ``None``
     does neither, for processes that can work without PostgreSQL. Later a connection
     that cannot be had within three seconds (a quarter while PostgreSQL is down or hangs) raises PoolTimeout,
-    which clients see as UNAVAILABLE. Statements are cancelled after ``statement_timeout_seconds``; a worker that
-    needs longer says ``SET LOCAL statement_timeout``. ``pool.connection()`` is a transaction, committed at the
+    which clients see as UNAVAILABLE; while PostgreSQL is known to hang it is raised at once (see ``Pulse``).
+    Statements are cancelled after ``statement_timeout_seconds``; a worker that needs longer says ``SET LOCAL
+    statement_timeout``. ``pool.connection()`` is a transaction, committed at the
     end of its block.
     """
+    pulse = Pulse(partial(_probe, dsn))
     pool = _ReconnectingPool(
         dsn,
+        pulse=pulse,
         min_size=min_size,
         max_size=max_size,
         open=False,
@@ -56,7 +62,7 @@ async def open_pool(
         kwargs={
             "application_name": application_name,
             "connect_timeout": 3,
-            "cursor_factory": MeasuredCursor,
+            "cursor_factory": cursor_with(pulse),
             "options": f"-c statement_timeout={int(statement_timeout_seconds * 1000)} -c timezone=UTC",
         },
     )
@@ -67,6 +73,7 @@ async def open_pool(
         await pool.open()
         yield pool
     finally:
+        await pulse.close()
         await pool.close()
 
 
@@ -84,6 +91,15 @@ def pool_check(pool: AsyncConnectionPool) -> Callable[[], Awaitable[None]]:
             await (await psycopg.AsyncConnection.connect(str(pool.conninfo), connect_timeout=1)).close()
 
     return check
+
+
+async def _probe(dsn: str) -> None:
+    """Raises psycopg.Error or TimeoutError when the server does not answer soon."""
+    async with (
+        asyncio.timeout(_PROBE_SECONDS),
+        await psycopg.AsyncConnection.connect(dsn, connect_timeout=2, autocommit=True) as connection,
+    ):
+        await connection.execute("SELECT 1")
 
 
 async def _await_server(pool: AsyncConnectionPool, dsn: str, timeout_seconds: float) -> None:
@@ -109,8 +125,9 @@ class _ReconnectingPool(AsyncConnectionPool[psycopg.AsyncConnection[Any]]):
     The pool's own ``check`` costs a round trip each time and pauses a second or more for each dead connection.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, pulse: Pulse, **kwargs: Any) -> None:
         super().__init__(*args, reconnect_failed=self._note_down, **kwargs)
+        self._pulse = pulse
         self._down = False
 
     async def getconn(self, timeout: float | None = None) -> psycopg.AsyncConnection[Any]:
@@ -127,6 +144,8 @@ class _ReconnectingPool(AsyncConnectionPool[psycopg.AsyncConnection[Any]]):
         await super().putconn(conn)
 
     async def _getconn(self, wait: float) -> psycopg.AsyncConnection[Any]:
+        if self._pulse.hangs:
+            raise PoolTimeout("PostgreSQL does not answer")
         if self._down:
             wait = min(wait, _CHECKOUT_WHILE_DOWN_SECONDS)
         while True:
@@ -134,7 +153,9 @@ class _ReconnectingPool(AsyncConnectionPool[psycopg.AsyncConnection[Any]]):
                 connection = await super().getconn(wait)
             except PoolTimeout:
                 # Nobody gets answers: those who come next shall hear of it sooner.
-                self._down = self._down or wait >= self.timeout
+                if self._down or wait >= self.timeout:
+                    self._down = True
+                    self._pulse.failed()
                 raise
             if not _is_closed_by_server(connection):
                 self._down = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -201,6 +202,17 @@ async def test_offers_may_arrive_in_any_order(shop: Shop) -> None:
     assert (got.title, got.price.units) == ("New title", 20)
     await shop.work()
     assert shop.index.products["p000001"].offer.price.units == 20  # type: ignore[union-attr]
+
+
+async def test_an_offer_without_a_time_is_newer_than_one_of_a_clock_that_was_ahead(shop: Shop) -> None:
+    tomorrow = int(time.time()) + 86_400
+    await shop.import_all([product(1, offer_time={"seconds": tomorrow})])
+    await shop.import_all([product(1, price={"units": 7, "currency_code": "USD"})])
+    got = (await shop.stub.BatchGetProducts(pb.BatchGetProductsRequest(product_ids=["p000001"]))).products[0]
+    assert (got.price.units, got.offer_time.seconds) == (7, tomorrow)
+    message = product_pb2.Product(product_id="p000001", price={"units": 8, "currency_code": "USD"})  # type: ignore[arg-type]
+    request = pb.UpdateProductRequest(product=message, update_mask=FieldMask(paths=["price"]))
+    assert (await shop.stub.UpdateProduct(request)).product.price.units == 8
 
 
 async def test_update_mask(shop: Shop) -> None:
