@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from services.cli.errors import CliError
 from services.cli.output import console
@@ -47,7 +46,7 @@ def bench_faults(
     """Kill, pause, slow, cut, fill and corrupt a suite started for it; exit status 1 when something was lost."""
     out = console(stderr=settings_of(context).json)
     check_output(output)
-    from services.cli.faults.report import document, faultless, markdown
+    from services.cli.faults.report import faultless
     from services.cli.faults.run import Options
 
     if unknown := set(group or ()) - set(GROUPS):
@@ -56,26 +55,27 @@ def bench_faults(
         say=lambda line: out.print(line, markup=False, soft_wrap=True), models=models, learn=learn, only=only
     )
     with tempfile.TemporaryDirectory(prefix="mercato-faults-") as temporary:
-        rows, ended = asyncio.run(_run(group or GROUPS, data or Path(temporary), options, out))
-    output.write_text(json.dumps(document(rows), indent=1) + "\n")
-    output.with_suffix(".md").write_text(markdown(rows))
+        rows, ended = asyncio.run(_run(group or GROUPS, data or Path(temporary), options, output))
     out.print(f"{len(rows)} faults, written to {output} and {output.with_suffix('.md')}", markup=False)
     if bad := [*(row.fault for row in rows if not faultless(row)), *ended]:
         raise CliError(f"not as it should be: {', '.join(bad)}")
 
 
-async def _run(groups: Sequence[str], data: Path, options: Options, out: Console) -> tuple[list[Row], list[str]]:
-    """Rows, and the groups that ended early."""
+async def _run(groups: Sequence[str], data: Path, options: Options, output: Path) -> tuple[list[Row], list[str]]:
+    """Rows, written one by one, and the groups that ended early."""
     from services.cli.faults.groups import RUNNERS
+    from services.cli.faults.report import document, markdown
 
     rows: list[Row] = []
     ended: list[str] = []
     for name in groups:
-        out.print(f"group {name}", markup=False)
+        options.say(f"group {name}")
         try:
             async for row in RUNNERS[name](data / name, options):
                 rows.append(row)
+                output.write_text(json.dumps(document(rows), indent=1) + "\n")
+                output.with_suffix(".md").write_text(markdown(rows))
         except (CliError, SupervisorError) as error:  # what was measured before is worth a table
-            out.print(f"group {name} ended early: {error}", markup=False)
+            options.say(f"group {name} ended early: {error}")
             ended.append(f"group {name}")
     return rows, ended
