@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
+import json
 import os
 import shutil
 import signal
 import time
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import grpc
@@ -17,6 +21,7 @@ from mercato.gateway.v1 import privacy_service_pb2 as pb
 from mercato.gateway.v1 import user_event_pb2, user_event_service_pb2
 from mercato.gateway.v1.privacy_service_pb2_grpc import PrivacyServiceStub
 
+from services.cli.__main__ import run as mercato
 from shared.privacy.key_ring import KeyRing, Unsealable
 from shared.privacy.receipt import verify
 from tests.e2e.conftest import Running
@@ -191,3 +196,29 @@ async def test_nothing_of_an_erased_person_is_left_in_any_file(running: Running,
         for table, column in PERSON_COLUMNS:
             query = f"SELECT count(*) FROM profile.{table} WHERE {column} = %s"
             assert connection.execute(query, (person_no,)).fetchone() == (0,), table
+
+
+async def test_the_commands_export_erase_and_verify(running: Running, shop: Shop, tmp_path: Path) -> None:
+    await shop.write([purchase("e-1", "ann", ["dairy-0"], 1)])
+    common = ["--address", running.address, "--tenant", shop.tenant]
+    lines, receipt, key = tmp_path / "ann.jsonl", tmp_path / "ann.jws", tmp_path / "shop.jwk"
+
+    def command(*arguments: str) -> tuple[int, str]:
+        said = io.StringIO()
+        with redirect_stdout(said):
+            return mercato([*common, "privacy", *arguments]), said.getvalue()
+
+    assert (await asyncio.to_thread(command, "export", "--user", "ann", "--output", str(lines)))[0] == 0
+    records = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert [(one["store"], one["kind"]) for one in records] == [("profile", "event"), ("profile", "derived_profile")]
+    assert records[0]["content"]["eventId"] == "e-1"
+    erased, said = await asyncio.to_thread(command, "erase", "--user", "ann", "--yes", "--output", str(receipt))
+    assert (erased, "done, receipt signed" in said) == (0, True), said
+    status, text = await asyncio.to_thread(command, "public-key")
+    key.write_text(text)
+    assert status == 0
+    status, text = await asyncio.to_thread(command, "verify-receipt", str(receipt), "--public-key", str(key))
+    assert (status, json.loads(text)["tenant"]) == (0, shop.tenant)
+    receipt.write_text(receipt.read_text().replace(".", ".A", 1))
+    assert (await asyncio.to_thread(command, "verify-receipt", str(receipt), "--public-key", str(key)))[0] == 1
+    assert (await asyncio.to_thread(command, "retention"))[0] == 0
