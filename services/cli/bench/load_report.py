@@ -19,6 +19,7 @@ def phase_row(load: float, phase: Phase) -> dict[str, Any]:
             "accepted": len(tally.accepted),
             "shed": len(tally.shed),
             "failed": tally.failed,
+            "degraded": tally.degraded,
             "p50_ms": tally.quantile_ms(0.5),
             "p99_ms": tally.quantile_ms(0.99),
             "objective_ms": PARTS[name].objective_ms,
@@ -32,6 +33,7 @@ def phase_row(load: float, phase: Phase) -> dict[str, Any]:
         "goodput_per_second": phase.goodput,
         "shed": phase.shed,
         "failed": phase.failures,
+        "degraded": phase.degraded,
         "generator_late_p99_ms": phase.late_ms,
         "within_objective": all(
             tally.quantile_ms(0.99) <= PARTS[name].objective_ms for name, tally in phase.tallies.items()
@@ -66,6 +68,7 @@ def show(out: Console, report: dict[str, Any]) -> None:
                 f"{phase['goodput_per_second'] / peak:.0%}",
                 str(phase["shed"]),
                 str(phase["failed"]),
+                str(phase["degraded"]),
                 f"{phase['limit']:.0f}" if phase.get("limit") else "",
                 "yes" if phase["within_objective"] else "no",
                 f"{phase['generator_late_p99_ms']:.0f}",

@@ -27,6 +27,8 @@ class Tally:
     accepted: list[float] = field(default_factory=list)
     shed: list[float] = field(default_factory=list)
     failed: dict[str, int] = field(default_factory=dict)
+    degraded: int = 0
+    """Of the accepted: answers that name a stage that they had to do without."""
 
     def quantile_ms(self, share: float) -> float:
         """Of the accepted; 0 when there are none."""
@@ -57,6 +59,11 @@ class Phase:
     def shed(self) -> int:
         """Refused requests."""
         return sum(len(tally.shed) for tally in self.tallies.values())
+
+    @property
+    def degraded(self) -> int:
+        """Answers without some stage."""
+        return sum(tally.degraded for tally in self.tallies.values())
 
     @property
     def failures(self) -> int:
@@ -110,7 +117,7 @@ async def run_closed(calls: Mapping[str, Call], in_flight: int, seconds: float, 
 
 async def _one(call: Call, number: int, due: float, tally: Tally) -> None:
     try:
-        await call(number)
+        answer = await call(number)
     except grpc.aio.AioRpcError as error:
         if error.code() is _SHED:
             tally.shed.append(time.perf_counter() - due)
@@ -120,6 +127,7 @@ async def _one(call: Call, number: int, due: float, tally: Tally) -> None:
         _count(tally.failed, "DEADLINE_EXCEEDED")
     else:
         tally.accepted.append(time.perf_counter() - due)
+        tally.degraded += bool(getattr(answer, "missing_stages", ()))
 
 
 def _count(counts: dict[str, int], name: str) -> None:
