@@ -150,12 +150,13 @@ class _ReconnectingPool(AsyncConnectionPool[psycopg.AsyncConnection[Any]]):
             wait = min(wait, _CHECKOUT_WHILE_DOWN_SECONDS)
         while True:
             try:
-                connection = await super().getconn(wait)
+                with self._pulse.waiting():
+                    connection = await super().getconn(wait)
             except PoolTimeout:
-                # Nobody gets answers: those who come next shall hear of it sooner.
-                if self._down or wait >= self.timeout:
-                    self._down = True
+                # Nobody gives connections back: those who come next shall hear of it sooner.
+                if self._down:
                     self._pulse.failed()
+                self._down = self._down or wait >= self.timeout
                 raise
             if not _is_closed_by_server(connection):
                 self._down = False

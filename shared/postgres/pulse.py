@@ -54,8 +54,8 @@ class Pulse:
             self._probing = asyncio.create_task(self._until_it_answers())
 
     @contextmanager
-    def statement(self) -> Iterator[None]:
-        """Watches one statement."""
+    def waiting(self) -> Iterator[Callable[[], bool]]:
+        """Watches a wait, for an answer or for a connection; yields whether it took too long so far."""
         silent = False
 
         def note() -> None:
@@ -65,16 +65,22 @@ class Pulse:
 
         timer = asyncio.get_running_loop().call_later(SILENT_SECONDS, note)
         try:
-            yield
-        except Error as error:
-            if error.sqlstate and not silent:
-                self._failures = 0  # refused, but answered
-            raise
-        else:
-            if not silent:
-                self._failures = 0
+            yield lambda: silent
         finally:
             timer.cancel()
+
+    @contextmanager
+    def statement(self) -> Iterator[None]:
+        """Watches one statement, which the server must answer before the block ends."""
+        with self.waiting() as silent:
+            try:
+                yield
+            except Error as error:
+                if error.sqlstate and not silent():
+                    self._failures = 0  # refused, but answered
+                raise
+            if not silent():
+                self._failures = 0
 
     async def _until_it_answers(self) -> None:
         while True:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import grpc
 import typer
 
 from services.cli.errors import CliError
@@ -75,7 +76,7 @@ async def _run(groups: Sequence[str], data: Path, options: Options, output: Path
                 rows.append(row)
                 output.write_text(json.dumps(document(rows), indent=1) + "\n")
                 output.with_suffix(".md").write_text(markdown(rows))
-        except (CliError, SupervisorError) as error:  # what was measured before is worth a table
+        except (CliError, SupervisorError, grpc.aio.AioRpcError) as error:  # what was measured is worth a table
             options.say(f"group {name} ended early: {error}")
             ended.append(f"group {name}")
     return rows, ended

@@ -35,6 +35,7 @@ async def fill(gateway: Gateway, ledger: Ledger, folder: Path, learn: bool, on_l
     await _import(gateway, EVENTS, events, folder)
     ledger.events |= {event.event_id for event in events}
     ledger.prices |= {one.product_id: one.price.units for one in products}
+    await until(lambda: ready(gateway), "the services do not find each other")
     for kind in (pb.TRAINING_KIND_TABLES, *([pb.TRAINING_KIND_FULL] if learn else [])):
         on_line(f"training: {pb.TrainingKind.Name(kind).rpartition('_')[2].lower()} ...")
         await train(gateway, kind)
@@ -52,6 +53,12 @@ async def train(gateway: Gateway, kind: pb.TrainingKind.ValueType) -> str:
         await gateway.call(gateway.operations.PromoteRelease, request)
     await until(lambda: answers_by(gateway, release.release_id), f"release {release.release_id} does not answer")
     return release.release_id
+
+
+async def ready(gateway: Gateway) -> bool:
+    """Whether the gateway finds every service healthy."""
+    status = await gateway.call(gateway.operations.GetStatus, pb.GetStatusRequest(), 10.0)
+    return all(one.healthy for one in status.components)
 
 
 async def answers_by(gateway: Gateway, release_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""Half of the replicas of every service gone, or hanging."""
+"""Half of the replicas of all services that have two gone, or hanging."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ GONE_SECONDS, PAUSED_SECONDS = 15.0, 10.0
 
 
 def replica_faults() -> list[Fault]:
-    """On a place with two replicas of every service."""
+    """On a place with two replicas of all services but the trainer and retrieval."""
     return [
         Fault(
             "half of the replicas gone",
-            f"SIGKILL of one of two processes of every service, started again after {GONE_SECONDS:g} s",
+            f"SIGKILL of one of two processes of six services, started again after {GONE_SECONDS:g} s",
             _gone,
             GONE_SECONDS,
         ),
         Fault(
             "half of the replicas paused",
-            f"SIGSTOP of one of two processes of every service, SIGCONT after {PAUSED_SECONDS:g} s",
+            f"SIGSTOP of one of two processes of six services, SIGCONT after {PAUSED_SECONDS:g} s",
             _paused,
             PAUSED_SECONDS,
         ),

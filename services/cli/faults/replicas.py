@@ -17,8 +17,8 @@ from services.supervisor.errors import CheckFailed
 from services.supervisor.ports import RunningProcess
 from services.supervisor.services import SERVICES
 
-ALONE = "trainer"
-"""Runs once: releases are followed while it is away."""
+ALONE = ("trainer", "retrieval")
+"""Run once: releases are followed while the trainer is away, and Milvus Lite loses rows of two writers."""
 START_SECONDS, STOP_SECONDS, POLL_SECONDS = 90.0, 20.0, 0.2
 
 
@@ -72,7 +72,7 @@ class Replicas:
     """All processes, by service."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str], plan: ReplicaPlan) -> None:
-        addresses = {name: [_free_address() for _ in range(1 if name == ALONE else plan.count)] for name in SERVICES}
+        addresses = {name: [_free_address() for _ in range(1 if name in ALONE else plan.count)] for name in SERVICES}
         keys = {"MERCATO_PROFILE_PERSONAL_KEYS": str(folder / "keys" / "personal.json")}
         lists = {f"MERCATO_{name.upper()}_ADDRESS": ",".join(some) for name, some in addresses.items()}
         shared = {**environment, **keys, **lists, **_secrets()}

@@ -1,7 +1,8 @@
 """Small writes that arrive together share a transaction: one commit for many callers instead of one each.
 
 An idle service writes at once; nobody waits for company. While transactions run, later callers gather, and the
-next transaction takes them all. Each caller still learns the outcome of its own events after the commit.
+next transaction takes them all. Each caller still learns the outcome of its own events after the commit. Behind
+transactions that make no progress nobody waits for long: what was not begun is refused.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from psycopg import InterfaceError, OperationalError
 
 from services.profile.domain.event import Event, Outcome
 from services.profile.ports import EventState, EventStore
-from shared.errors.base import MercatoError
+from shared.errors.base import MercatoError, Unavailable
 
 _SMALL = 50
 """A request with more events has a transaction of its own."""
@@ -23,6 +24,8 @@ _MOST = 500
 """Events of a shared transaction."""
 _PARALLEL = 2
 """Shared transactions of one tenant at a time."""
+_STUCK_SECONDS = 1.0
+"""A transaction that takes so long waits for a database that does not answer, and so does what comes after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +40,28 @@ class CombinedEventStore(EventStore):
     def __init__(self, store: EventStore) -> None:
         self._store = store
         self._queues: defaultdict[str, deque[_Waiting]] = defaultdict(deque)
-        self._workers: dict[str, set[asyncio.Task[None]]] = {}
+        self._workers: dict[str, dict[asyncio.Task[None], float]] = {}
+        """When each began its transaction, on the loop's clock."""
 
     async def write(self, tenant: str, events: Sequence[Event]) -> Sequence[Outcome]:
         if len(events) > _SMALL:
             return await self._store.write(tenant, events)
-        waiting = _Waiting(events, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        workers = self._workers.setdefault(tenant, {})
+        if len(workers) == _PARALLEL and loop.time() - max(workers.values()) > _STUCK_SECONDS:
+            raise Unavailable("postgres")
+        waiting = _Waiting(events, loop.create_future())
         self._queues[tenant].append(waiting)
-        workers = self._workers.setdefault(tenant, set())
         if len(workers) < _PARALLEL:
-            workers.add(asyncio.create_task(self._work(tenant), name="combined writes"))
+            workers[asyncio.create_task(self._work(tenant), name="combined writes")] = loop.time()
+        try:
+            await asyncio.wait([waiting.done], timeout=_STUCK_SECONDS)
+        except asyncio.CancelledError:
+            waiting.done.cancel()
+            raise
+        if not waiting.done.done() and any(one is waiting for one in self._queues.get(tenant, ())):
+            waiting.done.cancel()  # not begun, and will not be
+            raise Unavailable("postgres")
         return await waiting.done
 
     async def state(self, tenant: str) -> EventState:
@@ -54,13 +69,15 @@ class CombinedEventStore(EventStore):
 
     async def _work(self, tenant: str) -> None:
         """Writes until nobody of the tenant waits."""
+        task = asyncio.current_task()
+        assert task is not None
         try:
             while group := self._next_group(self._queues[tenant]):
+                self._workers[tenant][task] = asyncio.get_running_loop().time()
                 await self._write(tenant, group)
         finally:
-            task = asyncio.current_task()
             left = self._workers[tenant]
-            left.discard(task)
+            del left[task]
             if not left:
                 del self._workers[tenant]
                 self._queues.pop(tenant, None)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from services.profile.adapters import combined_events
 from services.profile.adapters.combined_events import CombinedEventStore
 from services.profile.domain.event import DAY_US, MINUTE_US, Event, EventType, Outcome, TimeLimits, Written
 from services.profile.domain.history import HistoryLimits
@@ -206,6 +207,20 @@ async def test_one_callers_bad_luck_is_not_shared() -> None:
     slow.go.set()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(result) for result in results] == [list, list, list, ValueError, list]
+
+
+async def test_nobody_waits_long_behind_transactions_that_make_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(combined_events, "_STUCK_SECONDS", 0.02)
+    slow = SlowStore()
+    combined = CombinedEventStore(slow)
+    tasks = await started(slow, combined, [small("a"), small("b"), small("c")])
+    with pytest.raises(Unavailable):
+        await tasks[2]
+    with pytest.raises(Unavailable):
+        await combined.write(T, small("d"))
+    slow.go.set()
+    assert await asyncio.gather(*tasks[:2]) == [[Outcome.STORED], [Outcome.STORED]]
+    assert await combined.write(T, small("c")) == [Outcome.STORED], "what was refused was not written"
 
 
 async def test_a_caller_who_gave_up_is_left_out() -> None:
