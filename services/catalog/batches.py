@@ -13,7 +13,7 @@ from mercato.gateway.v1 import item_result_pb2, product_pb2
 from services.catalog import converters
 from services.catalog.domain import NewProduct, OfferChange, StoredProduct, WriteOutcome
 from services.catalog.update_offers import OfferOutcome
-from shared.validation.validator import violations_of
+from shared.validation.validator import violations_of_item
 
 Errors = list[item_result_pb2.ItemError]
 
@@ -23,7 +23,7 @@ def split_products(messages: Sequence[product_pb2.Product], now: datetime) -> tu
     products: list[NewProduct] = []
     rejected: Errors = []
     for index, message in enumerate(messages):
-        violations = violations_of(message)
+        violations = violations_of_item(message)
         if violations:
             rejected.append(converters.invalid_item(index, message.product_id, violations))
         else:
@@ -55,7 +55,7 @@ def split_offers(messages: Sequence[product_pb2.ProductOffer]) -> SplitOffers:
     """Checks offers one by one."""
     split = SplitOffers([], [], [])
     for index, message in enumerate(messages):
-        violations = violations_of(message)
+        violations = violations_of_item(message)
         if violations:
             split.rejected.append(converters.invalid_item(index, message.product_id, violations))
         else:

@@ -12,7 +12,7 @@ from mercato.support.v1 import support_service_pb2 as pb
 from services.support.domain import Answer, Document, Missing, Outcome, Part
 from services.support.ports import Written
 from shared.errors.base import Violation
-from shared.validation.validator import violations_of
+from shared.validation.validator import violations_of_item
 
 
 def document_from_proto(message: support_document_pb2.SupportDocument) -> Document:
@@ -42,7 +42,7 @@ def split_valid(
     documents: list[Document] = []
     rejected: list[item_result_pb2.ItemError] = []
     for index, message in enumerate(messages):
-        violations = violations_of(message)
+        violations = violations_of_item(message)
         if not violations and not message.text.strip():
             violations = [Violation("text", "must hold more than spaces", "support_document.text")]
         if violations:

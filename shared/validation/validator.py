@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from shared.errors.base import InvalidArgument, Violation
 from shared.validation.moments import moment_violations
+from shared.validation.nul import nul_violations
 
 
 def violations_of(message: Message, prefix: str = "") -> list[Violation]:
@@ -19,6 +20,11 @@ def violations_of(message: Message, prefix: str = "") -> list[Violation]:
     """
     moments = moment_violations(message, f"{prefix}." if prefix else "")
     return [*(_violation(item.proto, prefix) for item in protovalidate.collect_violations(message)), *moments]
+
+
+def violations_of_item(message: Message) -> list[Violation]:
+    """As ``violations_of``, for an item of a list whose items are checked one by one: NUL in text is found too."""
+    return [*violations_of(message), *nul_violations(message, message.SerializeToString())]
 
 
 def validate(message: Message, prefix: str = "") -> None:

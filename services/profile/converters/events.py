@@ -15,13 +15,12 @@ from services.profile.domain.event import Event
 from services.profile.write_events import Rejection
 from shared.errors.base import Violation
 from shared.errors.reasons import Reason
-from shared.validation.validator import violations_of
+from shared.validation.validator import violations_of_item
 
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _MOST_NANOS = 999_999_999
 _YIELD_EVERY = 50
 """Events after which other calls may run: a full batch takes a tenth of a second."""
-_TEXTS = ("session_id", "attribution_token", "search_query", "category", "locale")
 
 
 async def read_events(
@@ -33,7 +32,7 @@ async def read_events(
     for index, message in enumerate(messages):
         if index % _YIELD_EVERY == _YIELD_EVERY - 1:
             await asyncio.sleep(0)
-        violations = (*violations_of(message), *_further_violations(message))
+        violations = (*violations_of_item(message), *_further_violations(message))
         if violations:
             rejected.append(_invalid(index, message.event_id, violations))
         else:
@@ -131,19 +130,11 @@ def _invalid(index: int, event_id: str, violations: Sequence[Violation]) -> Reje
 
 
 def _further_violations(message: user_event_pb2.UserEvent) -> Iterator[Violation]:
-    """What can be said in a message and not be stored: NUL, money and times that are none."""
-    for name in _TEXTS:
-        if "\0" in getattr(message, name):
-            yield Violation(name, "must not contain NUL", "string.nul")
-    for index, attribute in enumerate(message.attributes):
-        if "\0" in attribute.name or "\0" in attribute.value:
-            yield Violation(f"attributes[{index}]", "must not contain NUL", "string.nul")
+    """What can be said in a message and not be stored: money that is none."""
     for index, product in enumerate(message.products):
         if product.HasField("unit_price"):
             yield from _money_violations(product.unit_price, f"products[{index}].unit_price")
     if message.HasField("purchase"):
-        if "\0" in message.purchase.transaction_id:
-            yield Violation("purchase.transaction_id", "must not contain NUL", "string.nul")
         yield from _money_violations(message.purchase.revenue, "purchase.revenue")
 
 
