@@ -80,6 +80,11 @@ async def test_a_restored_shop_answers_as_before(postgres: str, tmp_path: Path) 
 
     async with suite_on(source, tmp_path / "first") as shop:
         await shop.filled()
+
+        async def in_full() -> bool:
+            return not (await shop.recommend("user-1", page_size=6)).missing_stages
+
+        await until(in_full)
         before = await answers(shop)
         written = run("backup.sh", source, dumps, KEEP=str(KEPT))  # while the suite serves
     assert written.returncode == 0, written.stderr
