@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf import json_format
+from google.protobuf.message_factory import GetMessageClass
 from mercato.errors.v1 import error_reason_pb2
 
 from tests.e2e.conftest import Running
@@ -43,10 +44,10 @@ async def call(channel: grpc.aio.Channel, row: dict[str, Any]) -> list[Any]:
     service, method = row["rpc"].split("/")
     module = importlib.import_module(f"mercato.gateway.v1.{FILES[service]}_pb2")
     stubs = importlib.import_module(f"mercato.gateway.v1.{FILES[service]}_pb2_grpc")
-    request = json_format.ParseDict(expand(row["request"]), getattr(module, f"{method}Request")())
+    described = module.DESCRIPTOR.services_by_name[service].methods_by_name[method]
+    request = json_format.ParseDict(expand(row["request"]), GetMessageClass(described.input_type)())
     function = getattr(getattr(stubs, f"{service}Stub")(channel), method)
     metadata = tuple((key, value) for key, value in row.get("metadata", {"mercato-tenant": "hostile"}).items())
-    described = module.DESCRIPTOR.services_by_name[service].methods_by_name[method]
     if described.client_streaming:
 
         async def requests() -> AsyncIterator[Any]:

@@ -111,7 +111,7 @@ async def test_a_restored_shop_answers_as_before(postgres: str, tmp_path: Path) 
         async def whole() -> bool:
             return await shop.indexed_now() and await answers(shop) == before
 
-        await until(whole, 90)
+        await until(whole, 240)
         assert (await shop.status()).product_count == len(products())
 
 

@@ -123,7 +123,7 @@ async def test_similarity_of_products(stub: pb_grpc.EncoderServiceStub) -> None:
 
 
 async def test_any_text_that_the_contract_allows(stub: pb_grpc.EncoderServiceStub) -> None:
-    strange = [" ", "\n\t", "😀" * 500, "x" * 20_000, "日本語の商品", "\u0000", "a\u0301" * 300, "ﷺ" * 100]
+    strange = [" ", "\n\t", "😀" * 500, "x" * 20_000, "日本語の商品", "a\u0301" * 300, "ﷺ" * 100]
     found = await vectors(stub, strange, timeout=60)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
 
