@@ -84,7 +84,11 @@ BAD = {
     "no product id": (changed(PURCHASE, products=[{"quantity": 1}]), "products[0].product_id", "string.min_len"),
     "NUL in text": (changed(SEARCH, searchQuery="a\0"), "search_query", "string.nul"),
     "NUL in a token": (changed(SEARCH, attributionToken="\0"), "attribution_token", "string.nul"),
-    "NUL in an attribute": (changed(SEARCH, attributes=[{"name": "a", "value": "\0"}]), "attributes[0].value", "string.nul"),
+    "NUL in an attribute": (
+        changed(SEARCH, attributes=[{"name": "a", "value": "\0"}]),
+        "attributes[0].value",
+        "string.nul",
+    ),
     "NUL in an order": (
         changed(PURCHASE, purchase={"transactionId": "\0", "revenue": money()}),
         "purchase.transaction_id",
