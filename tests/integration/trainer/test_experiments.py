@@ -234,7 +234,7 @@ def crowd(experiment_id: str, at: int, people: int, buyers: dict[str, int]) -> E
         exposures = ((experiment_id, variant),)
         requests.append(Request(key=variant.encode(), release_id="r", list_kind="home", time_s=at, exposures=exposures))
         for number in range(people):
-            user = f"{experiment_id}-{variant}-{number}"
+            user = f"{experiment_id}-{number:05}-{variant}"  # those of one moment are told apart by name
             rows.append(
                 Row(user, "milk", EventKind.IMPRESSION, at, place * people + number, request=variant, position=0)
             )
