@@ -87,6 +87,8 @@ class Privacy:
                         events=part.events, visitor_ids=part.visitor_ids
                     )
         except NotFound as error:
+            if not resolved.person.person_keys:  # nobody, so no other store can know them
+                raise
             missing = error
         for name, store in self._stores.items():
             request = pb.ExportPersonRequest(person=resolved.person)
