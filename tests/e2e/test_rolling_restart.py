@@ -123,8 +123,8 @@ class Load:
         )
 
     def _lacks(self, missing: object, results: int, release_id: str) -> str:
-        if not results:
-            return f"nothing found, missing stages {missing}"
+        if missing or not results:
+            return f"missing stages {missing}, {results} results"
         return "" if release_id == self._release_id else f"release {release_id!r}"
 
 
