@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
+import typer
+from google.protobuf.message import Message
 from mercato.gateway.v1 import (
     experiment_service_pb2_grpc,
     operations_service_pb2_grpc,
@@ -20,8 +22,10 @@ from mercato.gateway.v1 import (
     support_service_pb2_grpc,
     user_event_service_pb2_grpc,
 )
+from rich.console import Console
 
-from services.cli.settings import CliSettings
+from services.cli.output import console, show_json
+from services.cli.settings import CliSettings, settings_of
 from shared.server.options import channel_options
 
 Q = TypeVar("Q")
@@ -91,3 +95,21 @@ def with_gateway(settings: CliSettings, work: Callable[[Gateway], Awaitable[R]])
             return await work(gateway)
 
     return asyncio.run(run())
+
+
+def ask(
+    context: typer.Context,
+    question: Callable[[Gateway], Awaitable[Message]],
+    show: Callable[[Console, Message], None],
+) -> None:
+    """Asks the gateway of this run, then shows the answer as JSON or for people."""
+    settings = settings_of(context)
+
+    async def work(gateway: Gateway) -> None:
+        answer = await question(gateway)
+        if settings.json:
+            show_json(answer)
+        else:
+            show(console(), answer)
+
+    with_gateway(settings, work)

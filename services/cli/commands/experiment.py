@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -13,11 +12,10 @@ from mercato.gateway.v1 import experiment_pb2
 from mercato.gateway.v1 import experiment_service_pb2 as pb
 from rich.console import Console
 
-from services.cli.client import Gateway, with_gateway
+from services.cli.client import Gateway, ask
 from services.cli.evaluation.document import writer_for
 from services.cli.experiments import showing, writing
-from services.cli.output import console, show_json, table
-from services.cli.settings import settings_of
+from services.cli.output import table
 
 REPORT_SECONDS = 300.0
 experiment_app = typer.Typer(
@@ -31,24 +29,6 @@ ExperimentId = Annotated[str, typer.Argument(help="The experiment's id.")]
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.add_typer(experiment_app, name="experiment")
-
-
-def _ask(
-    context: typer.Context,
-    question: Callable[[Gateway], Awaitable[Message]],
-    show: Callable[[Console, Message], None],
-) -> None:
-    """Asks, then shows the answer as JSON or for people."""
-    settings = settings_of(context)
-
-    async def work(gateway: Gateway) -> None:
-        answer = await question(gateway)
-        if settings.json:
-            show_json(answer)
-        else:
-            show(console(), answer)
-
-    with_gateway(settings, work)
 
 
 def _show(out: Console, answer: Message) -> None:
@@ -103,7 +83,7 @@ def create(
         _show(out, answer)
         out.print(f"next: mercato experiment start {wanted.experiment_id}", markup=False)
 
-    _ask(context, lambda gateway: gateway.call(gateway.experiments.CreateExperiment, request), show)
+    ask(context, lambda gateway: gateway.call(gateway.experiments.CreateExperiment, request), show)
 
 
 @experiment_app.command("list")
@@ -123,28 +103,28 @@ def list_experiments(
         rows = [showing.summary_row(one) for one in answer.experiments]
         out.print(table("Experiments", columns, rows, right=("people",)))
 
-    _ask(context, lambda gateway: gateway.call(gateway.experiments.ListExperiments, request), show)
+    ask(context, lambda gateway: gateway.call(gateway.experiments.ListExperiments, request), show)
 
 
 @experiment_app.command("show")
 def show_experiment(context: typer.Context, experiment: ExperimentId) -> None:
     """Show one experiment."""
     request = pb.GetExperimentRequest(experiment_id=experiment)
-    _ask(context, lambda gateway: gateway.call(gateway.experiments.GetExperiment, request), _show)
+    ask(context, lambda gateway: gateway.call(gateway.experiments.GetExperiment, request), _show)
 
 
 @experiment_app.command("start")
 def start(context: typer.Context, experiment: ExperimentId) -> None:
     """Start an experiment; gateways follow within seconds."""
     request = pb.StartExperimentRequest(experiment_id=experiment)
-    _ask(context, lambda gateway: gateway.call(gateway.experiments.StartExperiment, request), _show)
+    ask(context, lambda gateway: gateway.call(gateway.experiments.StartExperiment, request), _show)
 
 
 @experiment_app.command("stop")
 def stop(context: typer.Context, experiment: ExperimentId) -> None:
     """Stop an experiment; everybody is answered as usual."""
     request = pb.StopExperimentRequest(experiment_id=experiment)
-    _ask(context, lambda gateway: gateway.call(gateway.experiments.StopExperiment, request), _show)
+    ask(context, lambda gateway: gateway.call(gateway.experiments.StopExperiment, request), _show)
 
 
 @experiment_app.command("delete")
@@ -155,7 +135,7 @@ def delete(context: typer.Context, experiment: ExperimentId) -> None:
     def show(out: Console, answer: Message) -> None:
         out.print(f"deleted: {experiment}", markup=False)
 
-    _ask(context, lambda gateway: gateway.call(gateway.experiments.DeleteExperiment, request), show)
+    ask(context, lambda gateway: gateway.call(gateway.experiments.DeleteExperiment, request), show)
 
 
 @experiment_app.command("report")
@@ -178,10 +158,10 @@ def report(
         title = "Compared with the control, by person, at any time"
         screen.print(table(title, showing.COLUMNS, showing.metric_rows(answer.report), right=showing.RIGHT))
 
-    async def ask(gateway: Gateway) -> Message:
+    async def question(gateway: Gateway) -> Message:
         answer = await gateway.call(gateway.experiments.GetExperimentReport, request, REPORT_SECONDS)
         for path, write in writers:
             write(path, f"Experiment {experiment}", showing.blocks_of(answer.report))
         return answer
 
-    _ask(context, ask, show)
+    ask(context, question, show)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
@@ -11,9 +10,8 @@ from google.protobuf.message import Message
 from mercato.gateway.v1 import operations_service_pb2 as pb
 from rich.console import Console
 
-from services.cli.client import Gateway, with_gateway
-from services.cli.output import console, name_of, show_json, table
-from services.cli.settings import settings_of
+from services.cli.client import ask
+from services.cli.output import name_of, table
 
 release_app = typer.Typer(help="See, promote, try and roll back releases.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -26,24 +24,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(release_app, name="release")
 
 
-def _ask(
-    context: typer.Context,
-    question: Callable[[Gateway], Awaitable[Message]],
-    show: Callable[[Console, Message], None],
-) -> None:
-    """Asks, then shows the answer as JSON or for people."""
-    settings = settings_of(context)
-
-    async def work(gateway: Gateway) -> None:
-        answer = await question(gateway)
-        if settings.json:
-            show_json(answer)
-        else:
-            show(console(), answer)
-
-    with_gateway(settings, work)
-
-
 @release_app.command("list")
 def list_releases(context: typer.Context, page_size: Size = 20) -> None:
     """List releases, newest first."""
@@ -54,7 +34,7 @@ def list_releases(context: typer.Context, page_size: Size = 20) -> None:
         out.print(table("Releases", columns, [_row(one) for one in answer.releases], right=columns[3:6]))
 
     request = pb.ListReleasesRequest(page_size=page_size)
-    _ask(context, lambda gateway: gateway.call(gateway.operations.ListReleases, request), show)
+    ask(context, lambda gateway: gateway.call(gateway.operations.ListReleases, request), show)
 
 
 @release_app.command("show")
@@ -68,7 +48,7 @@ def show_release(
         _show_release(out, answer.release)
 
     request = pb.GetReleaseRequest(release_id=release)
-    _ask(context, lambda gateway: gateway.call(gateway.operations.GetRelease, request), show)
+    ask(context, lambda gateway: gateway.call(gateway.operations.GetRelease, request), show)
 
 
 @release_app.command("promote")
@@ -80,7 +60,7 @@ def promote(context: typer.Context, release: ReleaseId) -> None:
         out.print(f"current release: {answer.release.release_id}", markup=False)
 
     request = pb.PromoteReleaseRequest(release_id=release)
-    _ask(context, lambda gateway: gateway.call(gateway.operations.PromoteRelease, request), show)
+    ask(context, lambda gateway: gateway.call(gateway.operations.PromoteRelease, request), show)
 
 
 @release_app.command("rollback")
@@ -91,7 +71,7 @@ def rollback(context: typer.Context) -> None:
         assert isinstance(answer, pb.RollbackReleaseResponse)
         out.print(f"current release: {answer.release.release_id}", markup=False)
 
-    _ask(
+    ask(
         context,
         lambda gateway: gateway.call(gateway.operations.RollbackRelease, pb.RollbackReleaseRequest()),
         show,
@@ -114,7 +94,7 @@ def try_release(
         out.print("next: mercato release trial", markup=False)
 
     request = pb.StartRolloutRequest(release_id=release, mode=mode, share=share)
-    _ask(context, lambda gateway: gateway.call(gateway.operations.StartRollout, request), show)
+    ask(context, lambda gateway: gateway.call(gateway.operations.StartRollout, request), show)
 
 
 @release_app.command("trial")
@@ -125,7 +105,7 @@ def trial(context: typer.Context) -> None:
         assert isinstance(answer, pb.GetRolloutResponse)
         _show_rollout(out, answer.rollout)
 
-    _ask(context, lambda gateway: gateway.call(gateway.operations.GetRollout, pb.GetRolloutRequest()), show)
+    ask(context, lambda gateway: gateway.call(gateway.operations.GetRollout, pb.GetRolloutRequest()), show)
 
 
 @release_app.command("stop")
@@ -136,7 +116,7 @@ def stop(context: typer.Context) -> None:
         assert isinstance(answer, pb.StopRolloutResponse)
         _show_rollout(out, answer.rollout)
 
-    _ask(context, lambda gateway: gateway.call(gateway.operations.StopRollout, pb.StopRolloutRequest()), show)
+    ask(context, lambda gateway: gateway.call(gateway.operations.StopRollout, pb.StopRolloutRequest()), show)
 
 
 def _row(release: pb.Release) -> tuple[str, ...]:
