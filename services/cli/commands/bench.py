@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import platform
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +16,7 @@ from services.cli.bench.floor import PIPELINES, empty_suite
 from services.cli.bench.load import Measured, run_load
 from services.cli.bench.milvus import bare_search_ms, milvus_seconds
 from services.cli.bench.place import Place, find_place
+from services.cli.bench.reporting import give, machine
 from services.cli.bench.workloads import clean_up, gather_material, workloads
 from services.cli.output import console
 from services.cli.settings import CliSettings, check_output, data_folder, settings_of
@@ -42,12 +40,7 @@ def bench(
     out = console(stderr=settings_of(context).json)
     check_output(output)
     report = asyncio.run(_bench(settings_of(context), data_folder(data), seconds, out))
-    output.write_text(json.dumps(report, indent=1) + "\n")
-    if settings_of(context).json:
-        typer.echo(json.dumps(report, indent=1))
-    else:
-        _show(out, report)
-        out.print(f"written to {output}")
+    give(report, output, out, None if settings_of(context).json else _show)
 
 
 async def _bench(options: CliSettings, data: Path, seconds: float, out: Console) -> dict[str, Any]:
@@ -58,8 +51,12 @@ async def _bench(options: CliSettings, data: Path, seconds: float, out: Console)
             bare = await asyncio.to_thread(bare_search_ms, place.milvus_uri, ALIAS)
         finally:
             await clean_up(place.gateway)
-    machine = {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()}
-    return {**machine, "seconds": seconds, "bare_milvus_search_ms": {"p50": bare[0], "p99": bare[1]}, "rpcs": measured}
+    return {
+        **machine(),
+        "seconds": seconds,
+        "bare_milvus_search_ms": {"p50": bare[0], "p99": bare[1]},
+        "rpcs": measured,
+    }
 
 
 async def _measure(place: Place, seconds: float, out: Console) -> dict[str, Any]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import platform
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +16,7 @@ from rich.table import Table
 from services.cli.bench.cost import cpu_ms, each_call, resident_mb, stored
 from services.cli.bench.load import run_load
 from services.cli.bench.place import Place, find_place
+from services.cli.bench.reporting import give, machine
 from services.cli.bench.workloads import clean_up, gather_material, workloads
 from services.cli.output import console
 from services.cli.settings import CliSettings, check_output, data_folder, settings_of
@@ -44,12 +43,7 @@ def bench_capacity(
     out = console(stderr=settings_of(context).json)
     check_output(output)
     report = asyncio.run(_bench(settings_of(context), data_folder(data), seconds, out))
-    output.write_text(json.dumps(report, indent=1) + "\n")
-    if settings_of(context).json:
-        typer.echo(json.dumps(report, indent=1))
-    else:
-        _show(out, report)
-        out.print(f"written to {output}")
+    give(report, output, out, None if settings_of(context).json else _show)
 
 
 async def _bench(options: CliSettings, data: Path, seconds: float, out: Console) -> dict[str, Any]:
@@ -61,9 +55,8 @@ async def _bench(options: CliSettings, data: Path, seconds: float, out: Console)
             memory = resident_mb(place.pids())
         finally:
             await clean_up(place.gateway)
-    machine = {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()}
     kinds = {kind: {**asdict(one), "bytes_each": one.bytes_each} for kind, one in sizes.items()}
-    return {**machine, "seconds": seconds, "rpcs": calls, "memory_mb": memory, "stored": kinds}
+    return {**machine(), "seconds": seconds, "rpcs": calls, "memory_mb": memory, "stored": kinds}
 
 
 async def _measure(place: Place, seconds: float, out: Console) -> dict[str, Any]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import platform
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict
@@ -23,6 +21,7 @@ from services.cli.bench.mix import mix_calls
 from services.cli.bench.open_load import run_closed, run_open
 from services.cli.bench.overhead import measure_overhead
 from services.cli.bench.place import Place, find_place
+from services.cli.bench.reporting import give, machine
 from services.cli.bench.workloads import erase_visitors, gather_material
 from services.cli.output import console
 from services.cli.settings import CliSettings, check_output, data_folder, settings_of
@@ -54,12 +53,7 @@ def bench_load(
     out = console(stderr=settings_of(context).json)
     check_output(output)
     report = asyncio.run(_bench(settings_of(context), data_folder(data), (seconds, soak_minutes), out))
-    output.write_text(json.dumps(report, indent=1) + "\n")
-    if settings_of(context).json:
-        typer.echo(json.dumps(report, indent=1))
-    else:
-        show(out, report)
-        out.print(f"written to {output}")
+    give(report, output, out, None if settings_of(context).json else show)
 
 
 async def _bench(options: CliSettings, data: Path, times: tuple[float, float], out: Console) -> dict[str, Any]:
@@ -73,8 +67,7 @@ async def _bench(options: CliSettings, data: Path, times: tuple[float, float], o
         finally:
             out.print("erasing what was written ...")
             await erase_visitors(place.gateway, ledger.visitors())
-    machine = {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()}
-    return {**machine, "seconds": times[0], **measured, "events": asdict(events)}
+    return {**machine(), "seconds": times[0], **measured, "events": asdict(events)}
 
 
 async def _measure(place: Place, calls: Mapping[str, Call], times: tuple[float, float], out: Console) -> dict[str, Any]:
