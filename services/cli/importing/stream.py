@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from mercato_client import streams
 
 from services.cli.client import Gateway
 from services.cli.errors import CliError
@@ -88,15 +89,15 @@ class ImportStream:
         try:
             acknowledgements = _Acknowledgements(self._unacknowledged)
             for pending in self._unacknowledged:
-                await self._write(call, pending)
+                await streams.write(call, self._kind.request(pending.items))
             while batch := await self._next_if_room(batches):
                 self._unacknowledged.append(batch)
                 self.tally.sent += len(batch)
-                await self._write(call, batch)
+                await streams.write(call, self._kind.request(batch.items))
                 if len(self._unacknowledged) >= WINDOW:
-                    self._take(acknowledgements, await _read(call))
+                    self._take(acknowledgements, await streams.read(call))
             while self._unacknowledged:
-                self._take(acknowledgements, await _read(call))
+                self._take(acknowledgements, await streams.read(call))
             await call.done_writing()
         finally:
             call.cancel()
@@ -110,12 +111,6 @@ class ImportStream:
         except CliError as error:
             self._failure = error
             return None
-
-    async def _write(self, call: Any, batch: Batch) -> None:
-        try:
-            await call.write(self._kind.request(batch.items))
-        except asyncio.InvalidStateError:
-            raise await _ended(call) from None
 
     def _take(self, acknowledgements: _Acknowledgements, response: Any) -> None:
         """Books one acknowledgement."""
@@ -162,25 +157,6 @@ class _Acknowledgements:
         self._batches += 1
         self._items += len(batch)
         return batch, first
-
-
-async def _read(call: Any) -> Any:
-    """The next response; raises ``grpc.aio.AioRpcError`` when the stream ended instead."""
-    try:
-        response = await call.read()
-    except asyncio.InvalidStateError:
-        raise await _ended(call) from None
-    if response is grpc.aio.EOF:
-        raise await _ended(call)
-    return response
-
-
-async def _ended(call: Any) -> grpc.aio.AioRpcError:
-    """Why a stream ended; an end that the gateway calls good came too early and counts as a lost connection."""
-    code, details = await call.code(), await call.details()
-    if code is grpc.StatusCode.OK:
-        code, details = grpc.StatusCode.UNAVAILABLE, "the stream ended before all batches were acknowledged"
-    return grpc.aio.AioRpcError(code, await call.initial_metadata(), await call.trailing_metadata(), details)
 
 
 def _passing(error: grpc.aio.AioRpcError) -> bool:

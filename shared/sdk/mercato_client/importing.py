@@ -18,6 +18,7 @@ from mercato.gateway.v1.product_service_pb2 import ImportProductsRequest
 from mercato.gateway.v1.support_service_pb2 import ImportDocumentsRequest
 from mercato.gateway.v1.user_event_service_pb2 import WriteUserEventStreamRequest
 
+from mercato_client import streams
 from mercato_client.problem import Problem, problem_of
 
 MAX_BATCH_BYTES = 2 * 1024 * 1024
@@ -122,11 +123,11 @@ class Import:
         call, self._taken = self._method(), 0
         try:
             for batch in tuple(self._waiting):
-                await _write(call, self._kind.request(batch.items))
+                await streams.write(call, self._kind.request(batch.items))
             async for batch in batches:
                 self._waiting.append(batch)
                 self._result.sent += len(batch.items)
-                await _write(call, self._kind.request(batch.items))
+                await streams.write(call, self._kind.request(batch.items))
                 if len(self._waiting) >= self._window:
                     await self._take(call)
             while self._waiting:
@@ -137,7 +138,7 @@ class Import:
 
     async def _take(self, call: Any) -> None:
         """Books the acknowledgement of the oldest batch."""
-        answer = await _read(call)
+        answer = await streams.read(call)
         batch = self._waiting.popleft()
         # The gateway counts items from the beginning of its stream, batch by batch in order.
         first, self._taken = self._taken, self._taken + len(batch.items)
@@ -174,28 +175,3 @@ def _passing(problem: Problem) -> bool:
     if problem.code is grpc.StatusCode.INTERNAL:
         return not problem.reason  # the connection broke; a defect of the gateway carries a reason
     return problem.code in _PASSING and problem.reason != "MESSAGE_TOO_LARGE"
-
-
-async def _write(call: Any, request: Any) -> None:
-    try:
-        await call.write(request)
-    except asyncio.InvalidStateError:
-        raise await _ended(call) from None
-
-
-async def _read(call: Any) -> Any:
-    try:
-        answer = await call.read()
-    except asyncio.InvalidStateError:
-        raise await _ended(call) from None
-    if answer is grpc.aio.EOF:
-        raise await _ended(call)
-    return answer
-
-
-async def _ended(call: Any) -> grpc.aio.AioRpcError:
-    """Why a stream ended; an end that the gateway calls good came too early."""
-    code, details = await call.code(), await call.details()
-    if code is grpc.StatusCode.OK:
-        code, details = grpc.StatusCode.UNAVAILABLE, "the stream ended before all batches were acknowledged"
-    return grpc.aio.AioRpcError(code, await call.initial_metadata(), await call.trailing_metadata(), details)
