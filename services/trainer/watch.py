@@ -28,11 +28,10 @@ class ReleaseNotifier:
             return
 
 
-class WatchReleases:
-    """Streams lineups: all at first, then those that change, here or in another process."""
+class Watch:
+    """Streams that look at first, then after every change, here or in another process."""
 
-    def __init__(self, repository: ReleaseRepository, notifier: ReleaseNotifier, poll_seconds: float) -> None:
-        self._repository = repository
+    def __init__(self, notifier: ReleaseNotifier, poll_seconds: float) -> None:
         self._notifier = notifier
         self._poll_seconds = poll_seconds
         self._ended = False
@@ -42,12 +41,25 @@ class WatchReleases:
         self._ended = True
         self._notifier.changed()
 
+    async def looks(self) -> AsyncIterator[None]:
+        """Yields whenever it is time to look, until `end`."""
+        while not self._ended:
+            yield
+            await self._notifier.wait(self._poll_seconds)
+
+
+class WatchReleases(Watch):
+    """Streams lineups: all at first, then those that change."""
+
+    def __init__(self, repository: ReleaseRepository, notifier: ReleaseNotifier, poll_seconds: float) -> None:
+        super().__init__(notifier, poll_seconds)
+        self._repository = repository
+
     async def __call__(self) -> AsyncIterator[tuple[str, Lineup]]:
         """Yields tenant and lineup until the caller leaves. Raises Unavailable."""
         sent: dict[str, tuple[object, ...]] = {}
-        while not self._ended:
+        async for _ in self.looks():
             for tenant, lineup in (await self._repository.lineups()).items():
                 if sent.get(tenant) != lineup.key:
                     sent[tenant] = lineup.key
                     yield tenant, lineup
-            await self._notifier.wait(self._poll_seconds)
