@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 
 from mercato.trainer.v1 import trainer_service_pb2 as pb
 
+from shared.naming.category_path import SEPARATOR
 from shared.release.behaviour import USER_ENCODER
 from shared.release.reader import ReleaseReader
 
 POPULAR, POPULAR_IN, NEIGHBOURS = 500, 100, 20
-PATH = " > "
-"""Between the categories of a path, as releases join them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def _lists(
 
 def _popular_in(found: Sequence[tuple[int, str, int]], leaves: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Of products from the most popular on, with their leaf categories: the first ones of every category."""
-    paths = [tuple(dict.fromkeys(filter(None, leaf.split(PATH)))) for leaf in leaves]
+    paths = [tuple(dict.fromkeys(filter(None, leaf.split(SEPARATOR)))) for leaf in leaves]
     parts: dict[str, list[str]] = {}
     for _, product_id, leaf in found:
         for category in paths[leaf]:

@@ -59,16 +59,14 @@ class Recommend:
         self._hydrator = pipeline.hydrator
         self._profiles = pipeline.profiles
         self._releases = pipeline.releases
-        self._experiments = pipeline.experiments
+        self._choose = pipeline.choose
         self._answerer = pipeline.answerer
         self._seconds = seconds
         self._shadows = Shadows()
 
     async def __call__(self, request: pb.RecommendRequest) -> pb.RecommendResponse:
         """Answers; raises only when the caller left."""
-        tenant, person = current_tenant(), request.user_id or request.visitor_id
-        plan = self._experiments.plan(tenant, _kind(request.placement), person, _stated(request))
-        choice = self._releases.choose(tenant, person, plan.parameters.release_id if plan.about_releases else None)
+        plan, choice = self._choose(_kind(request.placement), request, _stated(request))
         wish = _wish(_planned(request, plan), plan)
         answer = await self._answer(wish, choice.release_id)
         if choice.shadow:

@@ -37,7 +37,7 @@ class Search:
         self._profiles = pipeline.profiles
         self._remembered = RememberedSearch(pipeline.hydrator)
         self._releases = pipeline.releases
-        self._experiments = pipeline.experiments
+        self._choose = pipeline.choose
         self._answerer = pipeline.answerer
         self._seconds = seconds
 
@@ -47,10 +47,8 @@ class Search:
         cursor = decode_token(request.page_token, arguments)
         offset, time_s = int(cursor.get("offset") or 0), int(cursor.get("time") or time.time())
         size, stages = min(request.page_size or DEFAULT_SIZE, LARGEST_SIZE), Stages()
-        tenant, person = current_tenant(), request.user_id or request.visitor_id
-        plan = self._experiments.plan(tenant, "search", person)
-        wanted = plan.parameters.release_id if plan.about_releases else None
-        release_id = self._releases.choose(tenant, person, wanted).release_id
+        plan, choice = self._choose("search", request)
+        release_id = choice.release_id
         ids = (request.user_id, request.visitor_id) if plan.personalized else ("", "")
         with use_deadline(self._seconds):
             encoded, features = await asyncio.gather(

@@ -27,17 +27,15 @@ class SimilarProducts:
         self._stubs = pipeline.stubs
         self._hydrator = pipeline.hydrator
         self._releases = pipeline.releases
-        self._experiments = pipeline.experiments
+        self._choose = pipeline.choose
         self._answerer = pipeline.answerer
         self._seconds = seconds
 
     async def __call__(self, request: pb.SimilarProductsRequest) -> pb.SimilarProductsResponse:
         """Answers. Raises NotFound (the product), Unavailable (neither vectors nor lists)."""
         size, stages = min(request.page_size or DEFAULT_SIZE, LARGEST_SIZE), Stages()
-        tenant, person = current_tenant(), request.user_id or request.visitor_id
-        plan = self._experiments.plan(tenant, "similar", person)
-        wanted = plan.parameters.release_id if plan.about_releases else None
-        release_id = self._releases.choose(tenant, person, wanted).release_id
+        plan, choice = self._choose("similar", request)
+        release_id = choice.release_id
         with use_deadline(self._seconds):
             found = await self._find(request, size, release_id, stages)
             ranked = [_ranked(item) for item in found.products] if found is not None else []

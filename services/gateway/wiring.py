@@ -70,12 +70,12 @@ async def build(settings: GatewaySettings) -> AsyncIterator[ServiceParts]:
         experiments = Experiments(stubs.channels["trainer"], releases.is_held)
         profiles = Profiles(stubs.profile, _remembering(settings))
         privacy = Privacy(stubs, profiles.forget)
+        signer = TokenSigner(load_key(settings.token_key, settings.data))
+        hydrator = Hydrator(stubs.catalog, settings.remembered_products, settings.remembered_products_seconds)
+        pipeline = Pipeline(stubs, hydrator, profiles, releases, experiments, Answerer(signer))
         yield ServiceParts(
             name="gateway",
-            servicers=(
-                *_servicers(settings, stubs, (profiles, releases, experiments), access.use_cases),
-                *_people(settings, stubs, privacy),
-            ),
+            servicers=(*_servicers(settings, pipeline, access.use_cases), *_people(stubs, privacy, signer)),
             dependencies={**access.checks, **{name: channel_check(stubs.channels[name], name) for name in SERVICES}},
             critical=frozenset({"keys"}),
             background=(lists.run, releases.run, experiments.run, privacy.run, *access.background, *limits.background),
@@ -87,16 +87,8 @@ def _remembering(settings: GatewaySettings) -> Remembering:
     return Remembering(settings.remembered_profiles_seconds, round(settings.remembered_profiles_mib * MIB))
 
 
-def _servicers(
-    settings: GatewaySettings,
-    stubs: Stubs,
-    known: tuple[Profiles, ReleaseChooser, Experiments],
-    access: AccessUseCases,
-) -> tuple[Servicer, ...]:
-    signer = TokenSigner(load_key(settings.token_key, settings.data))
-    answerer = Answerer(signer)
-    hydrator = Hydrator(stubs.catalog, settings.remembered_products, settings.remembered_products_seconds)
-    pipeline = Pipeline(stubs, hydrator, *known, answerer)
+def _servicers(settings: GatewaySettings, pipeline: Pipeline, access: AccessUseCases) -> tuple[Servicer, ...]:
+    stubs = pipeline.stubs
     recommend = Recommend(pipeline, settings.recommend_seconds)
     similar = SimilarProducts(pipeline, settings.search_seconds)
     search = Search(pipeline, settings.search_seconds)
@@ -104,7 +96,7 @@ def _servicers(
         Servicer(
             product_service_pb2.DESCRIPTOR.services_by_name["ProductService"],
             product_service_pb2_grpc.add_ProductServiceServicer_to_server,
-            ProductServicer(stubs, hydrator),
+            ProductServicer(stubs, pipeline.hydrator),
         ),
         Servicer(
             recommendation_service_pb2.DESCRIPTOR.services_by_name["RecommendationService"],
@@ -139,12 +131,12 @@ def _servicers(
     )
 
 
-def _people(settings: GatewaySettings, stubs: Stubs, privacy: Privacy) -> tuple[Servicer, ...]:
+def _people(stubs: Stubs, privacy: Privacy, signer: TokenSigner) -> tuple[Servicer, ...]:
     return (
         Servicer(
             user_event_service_pb2.DESCRIPTOR.services_by_name["UserEventService"],
             user_event_service_pb2_grpc.add_UserEventServiceServicer_to_server,
-            UserEventServicer(WriteEvents(stubs, TokenSigner(load_key(settings.token_key, settings.data))), privacy),
+            UserEventServicer(WriteEvents(stubs, signer), privacy),
         ),
         Servicer(
             privacy_service_pb2.DESCRIPTOR.services_by_name["PrivacyService"],
