@@ -22,7 +22,7 @@ from services.retrieval.domain.shelf import Shelf
 from services.retrieval.domain.table import chosen
 from services.retrieval.domain.vectors import best
 from services.retrieval.indexes import Indexes
-from services.retrieval.nearest import CHANNEL_SECONDS, limited, rows_of, within
+from services.retrieval.nearest import CHANNEL_SECONDS, THREAD_NUMBERS, limited, rows_of, within
 from services.retrieval.ports import BehaviourIndexes
 from shared.errors.base import MercatoError, Unavailable
 from shared.telemetry.metrics import CacheMeter, counter
@@ -41,8 +41,6 @@ MOST_NAMED = 1_000
 MOST_ASKED = 10_000
 """Results of the widest search. Where fewer than `limit` of them are allowed, the channel brings that few."""
 _ROOM, _LEAST_ROOM, _WIDER = 1.3, 50, 4
-_THREAD_NUMBERS = 4_000_000
-"""Comparing more numbers than this (about 1.5 ms) is done in a thread, so that other calls go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,7 @@ class ExpectedNext:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         with CHANNEL_SECONDS.labels(Channel.BEHAVIOUR.name).time():
             places = person.shelf.vector_places(rows)
-            if min(len(held), 2 * len(rows)) * person.behaviour.dimension < _THREAD_NUMBERS:
+            if min(len(held), 2 * len(rows)) * person.behaviour.dimension < THREAD_NUMBERS:
                 return best(inner_products(held, person.vector, places), rows, limit)
             scores = await asyncio.to_thread(inner_products, held, person.vector, places)
             return best(scores, rows, limit)

@@ -35,7 +35,7 @@ CHANNEL_SIZE = histogram(
     "retrieval_channel_size", "Products that a channel brought.", ("channel",), (0, 1, 10, 50, 100, 200, 500, 1000)
 )
 LOOKUPS = CacheMeter("content_neighbours")
-_THREAD_NUMBERS = 4_000_000
+THREAD_NUMBERS = 4_000_000
 """Comparing more numbers than this (about 1.5 ms) is done in a thread, so that other calls go on."""
 _ANSWER_SHARE = 0.85
 """Share of the request's time that a channel may use; the rest is for the answer."""
@@ -151,7 +151,7 @@ async def _scores(index: LiveIndex, query: Vector, rows: Rows) -> Floats:
     every = len(rows) * 2 > index.table.size  # gathering rows costs more than comparing those not asked for
     if not every:
         return vectors.scores(query, rows)
-    if index.table.size * vectors.dimension < _THREAD_NUMBERS:
+    if index.table.size * vectors.dimension < THREAD_NUMBERS:
         return vectors.scores(query)[rows]
     scores = await asyncio.to_thread(vectors.scores, query)
     return scores[rows]
