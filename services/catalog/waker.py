@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from shared.context.waiting import happens
+
 
 class Waker:
     """A signal that several workers wait for."""
@@ -18,7 +20,4 @@ class Waker:
 
     async def wait(self, seconds: float) -> None:
         """Returns at the next wake, or after `seconds`."""
-        try:
-            await asyncio.wait_for(self._event.wait(), seconds)
-        except TimeoutError:
-            return
+        await happens(self._event, seconds)

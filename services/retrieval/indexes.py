@@ -11,6 +11,7 @@ from services.retrieval.domain.table import ProductTable
 from services.retrieval.errors import IndexNotFound
 from services.retrieval.ports import ProductIndexes
 from shared.context.request import remaining_seconds
+from shared.context.waiting import happens
 from shared.errors.base import MercatoError, Unavailable
 from shared.telemetry.logs import logger
 from shared.telemetry.metrics import gauge
@@ -60,10 +61,8 @@ class Indexes:
         if not self._loaded.is_set():
             left = remaining_seconds()
             wait = _LONGEST_WAIT_SECONDS if left is None else min(_LONGEST_WAIT_SECONDS, left * 0.8)
-            try:
-                await asyncio.wait_for(self._loaded.wait(), wait)
-            except TimeoutError:
-                raise Unavailable("milvus", metadata={"detail": "the indexes are not loaded yet"}) from None
+            if not await happens(self._loaded, wait):
+                raise Unavailable("milvus", metadata={"detail": "the indexes are not loaded yet"})
         return self._tenants.setdefault(tenant, TenantIndexes())
 
     def tenants(self) -> list[str]:
@@ -176,7 +175,4 @@ class Indexes:
 
     async def _rest(self, seconds: float) -> None:
         self._look.clear()
-        try:
-            await asyncio.wait_for(self._look.wait(), seconds)
-        except TimeoutError:
-            return
+        await happens(self._look, seconds)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from services.support.ports import Change, Systems
 from shared.context.request import use_tenant
+from shared.context.waiting import happens
 from shared.errors.base import MercatoError
 from shared.telemetry.logs import logger
 from shared.telemetry.outbox import LAG
@@ -74,7 +75,4 @@ class IndexWorker:
 
     async def _rest(self) -> None:
         self._woken.clear()
-        try:
-            await asyncio.wait_for(self._woken.wait(), self._policy.poll_seconds)
-        except TimeoutError:
-            return
+        await happens(self._woken, self._policy.poll_seconds)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 from services.trainer.domain import Lineup
 from services.trainer.ports import ReleaseRepository
+from shared.context.waiting import happens
 
 
 class ReleaseNotifier:
@@ -22,10 +23,7 @@ class ReleaseNotifier:
 
     async def wait(self, seconds: float) -> None:
         """Returns at the next change, or after `seconds`."""
-        try:
-            await asyncio.wait_for(self._changed.wait(), seconds)
-        except TimeoutError:
-            return
+        await happens(self._changed, seconds)
 
 
 class Watch:

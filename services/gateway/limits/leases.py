@@ -12,11 +12,11 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from services.gateway.limits.ports import BucketStore, Lease
 from services.gateway.limits.quota import Quota
+from shared.context.waiting import happens
 from shared.telemetry.logs import logger
 from shared.telemetry.metrics import counter, gauge
 
@@ -112,8 +112,7 @@ class Leases:
     async def run(self) -> None:
         """Leases what is asked for and gives back what is not used, until cancelled."""
         while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
+            await happens(self._wake, IDLE_SECONDS)
             self._wake.clear()
             await self._round()
 

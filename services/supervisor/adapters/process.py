@@ -46,7 +46,8 @@ class GroupProcess:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(stop_signal)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._process.wait()
         await self.destroy()
 
     async def destroy(self) -> None:
