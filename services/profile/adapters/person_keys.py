@@ -85,6 +85,7 @@ class PersonKeys:
         if missing := sorted(wanted - found.keys()):
             cursor = await connection.execute(_SQL.read_keys, {"tenant": tenant, "key_nos": missing}, binary=True)
             for key_no, sealed in await cursor.fetchall():
+                self._make_room()
                 found[key_no] = self._by_number[tenant, key_no] = self._opened(tenant, sealed)
         return found
 
@@ -105,11 +106,15 @@ class PersonKeys:
         return AESGCM(self._ring.open(sealed, place(tenant)))
 
     def _remembered(self, tenant: str, person_no: int, key: DataKey) -> DataKey:
-        if len(self._by_person) >= _KEYS_KEPT or len(self._by_number) >= _KEYS_KEPT:
-            self.forget()
+        self._make_room()
         self._by_person[tenant, person_no] = key
         self._by_number[tenant, key.key_no] = key.cipher
         return key
+
+    def _make_room(self) -> None:
+        """Keys are read again when they are wanted: nobody's is in memory for long in a shop of many people."""
+        if max(len(self._by_person), len(self._by_number)) >= _KEYS_KEPT:
+            self.forget()
 
 
 def place(tenant: str) -> bytes:
