@@ -25,6 +25,7 @@ from services.trainer.job.files import CHECKPOINTS, CURRENT, DATA, OUTPUT, RESUL
 from services.trainer.ports import Chunks, JobRunner, ReleaseRepository
 from services.trainer.watch import ReleaseNotifier
 from shared.context.request import use_tenant
+from shared.context.waiting import end
 from shared.errors.base import MercatoError
 from shared.telemetry.logs import logger
 from shared.telemetry.metrics import counter, histogram
@@ -94,9 +95,7 @@ class Train:
 
     async def close(self) -> None:
         """Cancels running jobs; their checkpoints stay, so that the next one goes on there."""
-        for job in self._jobs:
-            job.cancel()
-        await asyncio.gather(*self._jobs, return_exceptions=True)
+        await end(self._jobs)
 
     @staticmethod
     async def _next(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from shared.context.waiting import end
 from shared.server.parts import Background
 from shared.telemetry.logs import logger
 from shared.telemetry.metrics import BACKGROUND_RESTARTS
@@ -24,9 +25,7 @@ async def running(tasks: Mapping[str, Background]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in started:
-            task.cancel()
-        await asyncio.gather(*started, return_exceptions=True)
+        await end(started)
 
 
 async def _keep_running(name: str, task: Background) -> None:
