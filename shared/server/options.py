@@ -20,6 +20,8 @@ def server_options(max_message_bytes: int, connection: ConnectionSettings | None
         # none, so it only guards memory against what is far too large.
         ("grpc.max_receive_message_length", max_message_bytes * _TOO_LARGE_MARGIN),
         ("grpc.max_send_message_length", max_message_bytes),
+        # Above gRPC's default of 8 KiB it refuses calls at random, and the longest token alone is 8 KiB.
+        ("grpc.max_metadata_size", 16 * 1024),
         # Otherwise a second process on the same port starts without an error and takes half of the calls.
         ("grpc.so_reuseport", 0),
         # Clients ping idle connections, to keep them open through load balancers.

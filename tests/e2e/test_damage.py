@@ -15,6 +15,7 @@ from mercato.gateway.v1 import recommendation_service_pb2, user_event_service_pb
 from services.cli.faults.place import descendants
 from tests.e2e.conftest import Running
 from tests.e2e.shop import Shop, purchase, until
+from tests.e2e.test_degradation import whole
 from tests.e2e.test_faults import Killer
 
 HANGS_SECONDS = 5.0
@@ -87,6 +88,7 @@ async def test_shoppers_are_answered_in_time_while_a_store_hangs_and_no_event_is
         for one in processes:
             os.kill(one, signal.SIGCONT)
     await writing
+    await until(lambda: whole(shop), 90)
 
     async def counted() -> bool:
         return (await shop.status()).event_count == before + len(events)

@@ -83,7 +83,11 @@ class RpcInterceptor(grpc.aio.ServerInterceptor):
 
         async def respond(request: Any, context: Any) -> Any:
             async with self.around(rpc, context):
-                return await behaviour(self.incoming(rpc, request), context)
+                incoming = self.incoming(rpc, request)
+                try:
+                    return await behaviour(incoming, context)
+                finally:
+                    await _close(incoming)
 
         return respond
 
@@ -92,15 +96,26 @@ class RpcInterceptor(grpc.aio.ServerInterceptor):
 
         async def respond(request: Any, context: Any) -> AsyncIterator[Any]:
             async with self.around(rpc, context):
-                responses = behaviour(self.incoming(rpc, request), context)
-                if inspect.isawaitable(responses):  # the handler calls context.write itself
-                    await responses
-                    return
-                async with aclosing(responses):
-                    async for response in responses:
-                        yield response
+                incoming = self.incoming(rpc, request)
+                try:
+                    responses = behaviour(incoming, context)
+                    if inspect.isawaitable(responses):  # the handler calls context.write itself
+                        await responses
+                        return
+                    async with aclosing(responses):
+                        async for response in responses:
+                            yield response
+                finally:
+                    await _close(incoming)
 
         return respond
+
+
+async def _close(incoming: Any) -> None:
+    """Ends requests that the handler read no further: what is held between two of them would be held until the
+    garbage collector comes by."""
+    if inspect.isasyncgen(incoming) and not incoming.ag_running:
+        await incoming.aclose()
 
 
 _KINDS: dict[tuple[bool, bool], tuple[Callable[..., Any], str]] = {

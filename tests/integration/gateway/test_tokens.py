@@ -187,6 +187,13 @@ async def test_hostile_tokens_are_refused(trusting: Front, issuer: TokenIssuer, 
     assert await trusting.search(authorization=f"Bearer {issuer.token()}") == "shop"
 
 
+async def test_a_long_token_is_never_refused_at_random(trusting: Front, issuer: TokenIssuer) -> None:
+    token = issuer.token(note="x" * 5600)
+    assert len(token) > 7_900
+    for _ in range(100):
+        assert await trusting.search(authorization=f"Bearer {token}", note="x" * 2_000) == "shop"
+
+
 @pytest.mark.parametrize("tenant", [None, "", "A B", "../other", 7, ["shop"], {"shop": 1}, "x" * 64])
 async def test_a_token_that_names_no_tenant_opens_nothing(trusting: Front, issuer: TokenIssuer, tenant: Any) -> None:
     token = issuer.token(tenant=tenant)

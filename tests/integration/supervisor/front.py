@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 from mercato.gateway.v1 import (
     product_service_pb2,
     product_service_pb2_grpc,
@@ -38,11 +39,15 @@ class Gateway(
         self.remaining: float | None = None
         self.error: MercatoError | None = None
         self.pause = 0.0
+        self.bare: grpc.StatusCode | None = None
+        """Ends calls with a status alone, as gRPC itself does."""
         self.broken_after: int | None = None
 
     async def Search(self, request: Any, context: Any) -> search_service_pb2.SearchResponse:
         self.metadata = {key: str(value) for key, value in context.invocation_metadata()}
         self.remaining = context.time_remaining()
+        if self.bare:
+            await context.abort(self.bare, "said by gRPC")
         await asyncio.sleep(self.pause)
         if self.error:
             raise self.error

@@ -160,6 +160,14 @@ async def test_an_answer_that_takes_too_long_is_given_up(front: Front) -> None:
     assert (answer.status, answer.reason) == (504, "DEADLINE_EXCEEDED"), "at most the proxy's own limit"
 
 
+async def test_what_grpc_ends_without_the_gateway_has_the_details_of_every_error(front: Front) -> None:
+    front.gateway.bare = grpc.StatusCode.DEADLINE_EXCEEDED
+    answer = await front.search()
+    assert (answer.status, answer.json["code"], answer.reason) == (504, 4, "DEADLINE_EXCEEDED")
+    front.gateway.bare = grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (await front.search()).reason == "MESSAGE_TOO_LARGE"
+
+
 async def test_a_stream_is_one_value_a_line(front: Front) -> None:
     answer = await front.ask("POST", "/v1/documents:ask", {"question": "why ☃\nreally"})
     assert answer.headers["content-type"] == "application/x-ndjson"

@@ -1,7 +1,8 @@
 """The use cases on stores in memory."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -17,7 +18,7 @@ from services.profile.ports import EventState, EventStore, Facts
 from services.profile.privacy import EraseUser, ExportUser
 from services.profile.refresh_facts import RefreshFacts
 from services.profile.write_events import WriteEvents
-from shared.errors.base import Unavailable
+from shared.errors.base import MercatoError, ResourceExhausted, Unavailable
 from shared.errors.reasons import Reason
 from tests.fakes.profile.events import NOW_US, event, purchase, view
 from tests.fakes.profile.stores import FakeCatalog, FakeStores
@@ -139,6 +140,24 @@ async def test_the_catalogue_may_be_down(stores: FakeStores) -> None:
         while not stores.tenants_[T].facts:
             await asyncio.sleep(0)
     running.cancel()
+
+
+@pytest.mark.parametrize("error", [Unavailable("catalog"), ResourceExhausted("too many calls")])
+async def test_a_tenant_whose_products_cannot_be_asked_for_holds_up_no_other(
+    stores: FakeStores, error: MercatoError
+) -> None:
+    class OneRefused(FakeCatalog):
+        async def facts(self, tenant: str, product_ids: Sequence[str]) -> Mapping[str, Facts]:
+            self.error = error if tenant == "a-refused" else None
+            return await super().facts(tenant, product_ids)
+
+    for tenant in ("a-refused", T):
+        await stores.write(tenant, [purchase("a", user_id="u")])
+    worker = RefreshFacts(stores, OneRefused({"a": Facts(("Food",))}))
+    with contextlib.suppress(Unavailable):
+        await worker.once()
+    assert stores.tenants_[T].facts
+    assert not stores.tenants_["a-refused"].facts
 
 
 class SlowStore(EventStore):

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2
 
-from services.supervisor.adapters.envoy.replies import JSON_MARK, local_replies
+from services.supervisor.adapters.envoy.replies import JSON_MARK, bare_details, local_replies
 from services.supervisor.adapters.envoy.routes import routes
 from services.supervisor.http_settings import HttpSettings
 
@@ -89,6 +89,7 @@ def render(
         "LOCAL_REPLIES": local_replies(),
         "CORS": _cors(settings),
         "HEADER_FILTER": _header_filter(),
+        "END_FILTER": _end_filter(),
         "GATEWAY": _endpoints("gateway", gateways),
         "DOWNSTREAM_TLS": _downstream_tls(settings, f"{folder or '.'}/{CERTIFICATE_FILE}"),
         "UPSTREAM_TLS": _upstream_tls(gateway_ca),
@@ -136,6 +137,11 @@ def _cors(settings: HttpSettings) -> dict[str, Any]:
         "max_age": str(settings.cors_max_age_seconds),
         "forward_not_matching_preflights": False,
     }
+
+
+def _end_filter() -> str:
+    details = ", ".join(f'["{code}"] = "{encoded}"' for code, encoded in bare_details().items())
+    return Template((HERE / "ends.lua").read_text()).substitute(DETAILS=f"{{{details}}}")
 
 
 def _header_filter() -> str:

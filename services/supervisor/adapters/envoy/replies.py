@@ -39,6 +39,22 @@ REPLIES = (
     Reply(504, 4, "DEADLINE_EXCEEDED", "the gateway did not answer in time", {"dependency": "gateway"}),
 )
 
+ENDS = (
+    Reply(499, 1, "CANCELLED", "the call was given up"),
+    Reply(500, 2, "INTERNAL", "internal error"),
+    Reply(504, 4, "DEADLINE_EXCEEDED", "the gateway did not answer in time", {"dependency": "gateway"}),
+    Reply(429, 8, "MESSAGE_TOO_LARGE", "the message or its metadata are larger than allowed"),
+    Reply(501, 12, "INVALID_REQUEST", "the gateway has no such rpc"),
+    Reply(500, 13, "INTERNAL", "internal error"),
+    Reply(503, 14, "DEPENDENCY_UNAVAILABLE", "the gateway ends", {"dependency": "gateway"}, retry=True),
+)
+"""What gRPC in the gateway says without the gateway: a status without details."""
+
+
+def bare_details() -> dict[str, str]:
+    """``grpc-status-details-bin`` by ``grpc-status``, for answers that have none."""
+    return {str(reply.grpc): _encoded(reply) for reply in ENDS}
+
 
 def local_replies() -> dict[str, Any]:
     """Envoy's ``LocalReplyConfig``: a JSON body, or for callers of gRPC and gRPC-Web the details beside its status."""
@@ -60,8 +76,7 @@ def _json(reply: Reply) -> dict[str, Any]:
 
 
 def _grpc(reply: Reply) -> dict[str, Any]:
-    details = base64.b64encode(_status(reply).SerializeToString()).decode().rstrip("=")
-    own = [] if reply.message == OWN_WORDS else [_header("grpc-status-details-bin", details)]
+    own = [] if reply.message == OWN_WORDS else [_header("grpc-status-details-bin", _encoded(reply))]
     return {"filter": _with_code(reply), "headers_to_add": [*_retry_after(reply), *own]}
 
 
@@ -83,6 +98,10 @@ def _status(reply: Reply) -> status_pb2.Status:
         retry.retry_delay.FromSeconds(RETRY_SECONDS)
         status.details.add().Pack(retry)
     return status
+
+
+def _encoded(reply: Reply) -> str:
+    return base64.b64encode(_status(reply).SerializeToString()).decode().rstrip("=")
 
 
 def _header(key: str, value: str) -> dict[str, Any]:

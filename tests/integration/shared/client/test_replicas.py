@@ -113,12 +113,15 @@ async def load_on(replicas: tuple[Replica, Replica], connection: ConnectionSetti
 
 async def test_a_killed_and_a_drained_replica_fail_no_idempotent_call(replicas: tuple[Replica, Replica]) -> None:
     first, second = replicas
-    async with load_on(replicas, ConnectionSettings()) as load:
+    connection = ConnectionSettings()
+    async with load_on(replicas, connection) as load:
         first.signal(signal.SIGKILL)
         first.process.wait()
         await load.more(300)
         first.start()
         await first.serving()
+        # The calls that died with it may have been all of their second: then it is left alone for a while.
+        await asyncio.sleep(connection.eject_seconds + 2)
         await load.more(300)
         second.signal(signal.SIGTERM)
         assert await asyncio.to_thread(second.process.wait, 30) == 0

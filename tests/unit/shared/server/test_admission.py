@@ -1,6 +1,7 @@
 """Admission as a client meets it."""
 
 import asyncio
+import gc
 from typing import Any
 
 import grpc
@@ -11,6 +12,7 @@ from grpc_status import rpc_status
 from prometheus_client import REGISTRY
 
 from shared.context.priority import current_priority
+from shared.errors.base import ResourceExhausted
 
 Code = grpc.StatusCode
 
@@ -118,3 +120,20 @@ async def test_a_stream_of_requests_is_slowed_down_and_not_broken_off(serve_echo
         await gate.holds(2)
         gate.open.set()
         assert await asyncio.gather(first, second) == [["a"], "b"]
+
+
+@pytest.mark.parametrize("kind", ["StreamUnary", "StreamStream"])
+async def test_a_stream_that_fails_gives_its_place_back_at_once(serve_echo: Any, kind: str) -> None:
+    async def fail(text: str) -> str:
+        raise ResourceExhausted("no")
+
+    gc.disable()  # whose finalizers would hide it, at some time
+    try:
+        async with serve_echo(fail, max_in_flight=8) as client:
+            for _ in range(20):
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await client.call(kind, "a")
+                assert caught.value.code() is Code.RESOURCE_EXHAUSTED
+                assert REGISTRY.get_sample_value("mercato_server_places_taken") == 0
+    finally:
+        gc.enable()
