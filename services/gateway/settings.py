@@ -74,7 +74,7 @@ class GatewaySettings(ServiceSettings):
     public_client_ca: Path | None = None
     """Issuers of certificates that callers must show, PEM. Empty: callers need none."""
     keys_poll_seconds: float = Field(1.0, gt=0)
-    """Longest time until a change of keys made through another gateway counts in this one."""
+    """Longest time until a key that was revoked through another gateway ends in this one; new keys count at once."""
     keys_outage_seconds: float = Field(900.0, ge=0)
     """How long known keys are trusted while the database is away; then calls with keys get UNAVAILABLE."""
     quota_tenant_per_second: float = Field(0.0, ge=0)

@@ -35,7 +35,9 @@ DONE, PENDING = pb.ERASURE_STATE_DONE, pb.ERASURE_STATE_PENDING
 
 async def erase(shop: Shop, user_id: str) -> pb.Erasure:
     request = user_event_service_pb2.EraseUserDataRequest(user_id=user_id)
-    answer: user_event_service_pb2.EraseUserDataResponse = await shop.call(shop.events.EraseUserData, request)
+    answer: user_event_service_pb2.EraseUserDataResponse = await shop.call(
+        shop.events.EraseUserData, request, timeout=10
+    )
     return answer.erasure
 
 

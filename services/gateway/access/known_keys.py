@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from services.gateway.access.keys import LONGEST_SECRET, KnownSecret, digest
@@ -14,6 +15,9 @@ from shared.telemetry.logs import logger
 from shared.telemetry.metrics import gauge
 
 _log = logger("keys")
+_AGAIN_SECONDS = 0.05
+"""Least time between two looks for keys that are not known."""
+_LONGEST_LOOK_SECONDS = 0.5
 AGE_SECONDS = gauge("gateway_keys_age_seconds", "Time since the API keys were last compared with the database.")
 
 
@@ -22,7 +26,7 @@ class KeyTimes:
     """How fresh keys are."""
 
     poll_seconds: float = 1.0
-    """Pause between two looks at the store: the longest time until a change made elsewhere counts here."""
+    """Pause between two looks at the store: the longest time until a key revoked elsewhere ends here."""
     outage_seconds: float = 900.0
     """How long keys are trusted while the store is away."""
 
@@ -39,6 +43,8 @@ class KnownKeys:
         self._change_number = 0
         self._read_at: float | None = None
         self._reading = asyncio.Lock()
+        self._look: asyncio.Task[None] | None = None
+        self._looked_at = clock() - _AGAIN_SECONDS
 
     @property
     def any_key(self) -> bool:
@@ -58,6 +64,25 @@ class KnownKeys:
         if found is None or (found.ends_s is not None and time.time() >= found.ends_s):
             return None
         return found
+
+    async def seek(self, secret: str) -> KnownSecret | None:
+        """Like `find`, but looks in the store when the key is not known: one made just now elsewhere counts at once.
+
+        All calls with unknown keys share a look, so that guessing costs the store next to nothing.
+        """
+        found = self.find(secret)
+        if found is not None:
+            return found
+        if (self._look is None or self._look.done()) and self._clock() - self._looked_at >= _AGAIN_SECONDS:
+            self._looked_at = self._clock()
+            self._look = asyncio.create_task(self._try_refresh())
+        if self._look is not None:
+            await asyncio.wait({self._look}, timeout=_LONGEST_LOOK_SECONDS)
+        return self.find(secret)
+
+    async def _try_refresh(self) -> None:
+        with suppress(Exception):  # the follower tells of it, and what is known holds
+            await self.refresh()
 
     async def refresh(self) -> None:
         """Reads what changed. Raises what the store raises."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -49,6 +50,20 @@ async def test_a_suite_without_any_key_is_open_and_the_first_key_turns_the_check
     assert (await refusal(gateway.search(x_api_key=made.secret[:-1])))[0] is Code.UNAUTHENTICATED
     assert await gateway.search(x_api_key=made.secret) == "shop"
     assert await gateway.search(authorization=f"Bearer {made.secret}", mercato_tenant="shop") == "shop"
+
+
+async def test_a_key_that_an_open_suite_does_not_know_is_refused_and_a_new_one_counts_at_once(
+    front: OpenFront, postgres_database: str
+) -> None:
+    """Otherwise what a shop writes right after its first key was made would land with the default tenant."""
+    async with front(keys_poll_seconds=600) as gateway:
+        code, _ = await refusal(gateway.search(x_api_key="mk_unknown"))
+        assert code is Code.UNAUTHENTICATED
+        assert await gateway.search() == "default"
+        await asyncio.sleep(0.1)  # looks for unknown keys are shared
+        made = direct(postgres_database, "--tenant", "shop", "create", "first", "--scope", "read")
+        assert await gateway.search(x_api_key=made["secret"]) == "shop"
+        assert (await refusal(gateway.search()))[0] is Code.UNAUTHENTICATED
 
 
 @pytest.mark.parametrize("changes", [{"require_authentication": True}, {"listen": "0.0.0.0:0"}])
