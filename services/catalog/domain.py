@@ -146,6 +146,8 @@ class Change:
     number: int
     content: bool
     attempts: int
+    lease_until: datetime
+    """Until when nobody else writes this product; tells claims apart."""
     waited_s: float = 0.0
     """Since the change was noted, when it was claimed."""
 

@@ -54,13 +54,16 @@ class ChangeFeed(Protocol):
     """Changes that wait for the index. All methods raise Unavailable."""
 
     async def claim(self, limit: int, lease_seconds: float) -> list[Change]:
-        """Claims the oldest changes of one tenant; another worker sees them again after the lease."""
+        """Claims the oldest changes of one tenant; nobody else claims these products before the lease ends."""
+
+    async def claim_products(self, tenant: str, product_ids: Sequence[str], lease_seconds: float) -> list[Change]:
+        """Claims products whether or not they changed: those that exist and that nobody else holds."""
 
     async def finish(self, changes: Sequence[Change]) -> None:
-        """Removes changes of one tenant, but for products that changed again meanwhile."""
+        """Ends one claim; its changes are removed, but for products that changed again meanwhile."""
 
     async def put_back(self, changes: Sequence[Change], error: str, wait_seconds: float, *, blamed: bool) -> None:
-        """Offers changes of one tenant again after a wait; `blamed`: this counts as an attempt."""
+        """Ends one claim; its changes are offered again after a wait. `blamed`: this counts as an attempt."""
 
     async def note_all(self, tenant: str) -> None:
         """Notes every product as changed."""

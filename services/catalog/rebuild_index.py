@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 from services.catalog.domain import StoredProduct
 from services.catalog.errors import RebuildRunning
@@ -10,15 +12,16 @@ from services.catalog.ports import IndexedItem, RebuildProgress, Systems
 from shared.telemetry.logs import logger
 
 PAGE = 256
+LEASE_SECONDS = 120.0
+"""Longest time for a page."""
+_AGAIN_SECONDS = 0.1
 
 _log = logger("rebuild")
 
 
 class RebuildIndex:
-    """Reads the catalogue by id; changes made meanwhile reach both indexes by the change feed.
-
-    Offers and deletes pass by products that the new index does not hold yet: what changed between reading a page
-    and writing it is applied again.
+    """Reads the catalogue by id and claims each page like a worker, so that no two write a product at once; changes
+    made meanwhile reach both indexes by the change feed.
     """
 
     def __init__(self, systems: Systems) -> None:
@@ -35,27 +38,38 @@ class RebuildIndex:
             yield index, 0, total, False
             done, after = 0, ""
             while page := await self._systems.repository.list_after(tenant, after, "", PAGE):
-                vectors, model_release = await self._systems.encoder.encode(page)
-                items = [IndexedItem(product, vector) for product, vector in zip(page, vectors, strict=True)]
-                await self._systems.index.upsert(items, model_release, index)
-                await self._catch_up(tenant, page)
-                done, after = done + len(page), page[-1].product_id
+                async with aclosing(self._claimed(tenant, [product.product_id for product in page])) as parts:
+                    async for products in parts:
+                        await self._write(products, index)
+                        done += len(products)
+                after = page[-1].product_id
                 yield index, done, max(total, done), False
             await self._systems.index.activate(index)
             _log.info("index rebuild done", index=index, products=done)
             yield index, done, done, True
 
-    async def _catch_up(self, tenant: str, page: Sequence[StoredProduct]) -> None:
-        now = await self._systems.repository.read(tenant, [product.product_id for product in page], basic=False)
-        gone = {product.product_id: product.change_number for product in page if product.product_id not in now}
-        pairs = [(product, now[product.product_id]) for product in page if product.product_id in now]
-        # Changed contents come by the feed, and must not find their number taken by an offer.
-        moved = [
-            after
-            for before, after in pairs
-            if after.change_number != before.change_number and after.content_hash == before.content_hash
-        ]
-        if moved:
-            await self._systems.index.update_offers(moved)
-        if gone:
-            await self._systems.index.delete(gone)
+    async def _claimed(self, tenant: str, product_ids: Sequence[str]) -> AsyncGenerator[list[StoredProduct], None]:
+        """Products as they are once nobody else writes them, in parts, until all were had, but for deleted ones."""
+        left = list(product_ids)
+        while left:
+            changes = await self._systems.feed.claim_products(tenant, left, LEASE_SECONDS)
+            if changes:
+                try:
+                    read = await self._systems.repository.read(
+                        tenant, [change.product_id for change in changes], basic=False
+                    )
+                    yield list(read.values())
+                finally:
+                    await self._systems.feed.finish(changes)
+            had = {change.product_id for change in changes}
+            left = [one for one in left if one not in had]
+            if left and not changes:
+                await asyncio.sleep(_AGAIN_SECONDS)
+                left = list(await self._systems.repository.read(tenant, left, basic=True))
+
+    async def _write(self, products: Sequence[StoredProduct], index: str) -> None:
+        if not products:
+            return
+        vectors, model_release = await self._systems.encoder.encode(products)
+        items = [IndexedItem(product, vector) for product, vector in zip(products, vectors, strict=True)]
+        await self._systems.index.upsert(items, model_release, index)

@@ -20,7 +20,7 @@ from services.gateway.access.caller import Caller
 from services.gateway.access.keys import ApiKey, NewKey
 from services.gateway.access.known_keys import KeyTimes, KnownKeys
 from services.gateway.access.manage_keys import DEFAULT_OVERLAP_SECONDS, ManageKeys
-from services.gateway.access.ports import Act
+from services.gateway.access.ports import MACHINE, Act
 from services.gateway.access.scopes import ALL, NAMES
 from services.gateway.adapters.postgres_audit import PostgresAudit
 from services.gateway.adapters.postgres_keys import PostgresKeys
@@ -30,7 +30,6 @@ from shared.errors.base import MercatoError
 from shared.postgres.migrations import migrate
 from shared.postgres.pool import PoolTimeout, open_pool
 
-MACHINE = "machine"
 MOST_LISTED = 10_000
 WAIT_SECONDS = 5.0
 

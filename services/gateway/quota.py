@@ -1,6 +1,6 @@
 """`python -m services.gateway.quota set|remove|list`: quotas of single tenants and keys, in the gateways' database.
 
-Every gateway follows within seconds; what is not set stays as configured.
+Every gateway follows within seconds; what is not set stays as configured. Changes are acts of the audit log.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import asyncio
 import json
 import sys
 
+from services.gateway.access.ports import MACHINE, Act
+from services.gateway.limits.ports import OverrideStore
 from services.gateway.limits.quota import Override
 from services.gateway.limits.wiring import open_overrides
 from services.gateway.settings import GatewaySettings
@@ -45,7 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
 async def _run(options: argparse.Namespace) -> object:
     if options.command != "list" and not is_tenant(options.tenant):
         raise ValueError(f"not a tenant id: {options.tenant!r}")
-    async with open_overrides(GatewaySettings()) as store:
+    override = _override(options) if options.command == "set" else None
+    async with open_overrides(GatewaySettings()) as (store, log):
         if options.command == "list":
             found = await store.all()
             return [
@@ -53,11 +56,22 @@ async def _run(options: argparse.Namespace) -> object:
                 for (tenant, actor), o in sorted(found.items())
             ]
         actor = f"key:{options.key}" if options.key else ""
-        if options.command == "remove":
-            return {"removed": await store.remove(options.tenant, actor)}
-        override = _override(options)
-        await store.put(options.tenant, actor, override)
-        return {"tenant": options.tenant, "actor": actor, "per_second": override.per_second, "burst": override.burst}
+        action = f"Quota/{options.command.capitalize()}"
+        number = await log.begin(Act(options.tenant, MACHINE, action, MACHINE, ""))
+        outcome = "INTERNAL"
+        try:
+            done = await _change(store, options.tenant, actor, override)
+            outcome = "OK"
+            return done
+        finally:
+            await log.end(number, outcome, actor or options.tenant)
+
+
+async def _change(store: OverrideStore, tenant: str, actor: str, override: Override | None) -> object:
+    if override is None:
+        return {"removed": await store.remove(tenant, actor)}
+    await store.put(tenant, actor, override)
+    return {"tenant": tenant, "actor": actor, "per_second": override.per_second, "burst": override.burst}
 
 
 def _override(options: argparse.Namespace) -> Override:

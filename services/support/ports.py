@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 import numpy as np
@@ -40,6 +41,8 @@ class Change:
     document_id: str
     number: int
     attempts: int
+    lease_until: datetime
+    """Until when nobody else writes this document; tells claims apart."""
     waited_s: float = 0.0
     """Since the change was noted, when it was claimed."""
 
@@ -89,13 +92,13 @@ class ChangeFeed(Protocol):
     """Changes that wait for the index. All methods raise Unavailable."""
 
     async def claim(self, limit: int, lease_seconds: float) -> list[Change]:
-        """Claims the oldest changes; another worker sees them again after the lease."""
+        """Claims the oldest changes; nobody else claims these documents before the lease ends."""
 
     async def finish(self, change: Change) -> None:
-        """Removes a change, unless the document changed again meanwhile."""
+        """Ends a claim; the change is removed unless the document changed again meanwhile."""
 
     async def put_back(self, change: Change, error: str, wait_seconds: float) -> None:
-        """Offers a change again after a wait."""
+        """Ends a claim; the change is offered again after a wait."""
 
     async def note_all(self, tenant: str) -> None:
         """Notes every document of a tenant as changed, for an index that was lost."""

@@ -125,6 +125,12 @@ class PostgresProducts:
             cursor = await connection.execute(_SQL.claim_changes, {"limit": limit, "lease": lease_seconds})
             return [Change(*row) for row in await cursor.fetchall()]
 
+    async def claim_products(self, tenant: str, product_ids: Sequence[str], lease_seconds: float) -> list[Change]:
+        async with self._pool.connection() as connection:
+            arguments = {"tenant": tenant, "ids": list(product_ids), "lease": lease_seconds}
+            cursor = await connection.execute(_SQL.claim_products, arguments)
+            return [Change(*row) for row in await cursor.fetchall()]
+
     async def finish(self, changes: Sequence[Change]) -> None:
         async with self._pool.connection() as connection:
             await connection.execute(_SQL.finish_changes, _keys(changes))
@@ -158,6 +164,7 @@ def _keys(changes: Sequence[Change]) -> dict[str, Any]:
         "tenant": ordered[0].tenant,
         "ids": [change.product_id for change in ordered],
         "numbers": [change.number for change in ordered],
+        "lease": ordered[0].lease_until,
     }
 
 

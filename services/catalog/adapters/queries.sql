@@ -63,27 +63,48 @@ ON CONFLICT (tenant_id, product_id) DO UPDATE SET change_number = excluded.chang
     claimed_until = '-infinity', attempts = 0, last_error = ''
 
 -- name: claim_changes
-UPDATE catalog.product_changes c SET claimed_until = now() + %(lease)s * interval '1 second', attempts = c.attempts + 1
+-- `claimed_until`: not due before; `lease_until`: a worker is at it, whatever is noted meanwhile. Equal: nothing was.
+UPDATE catalog.product_changes c
+SET claimed_until = now() + %(lease)s * interval '1 second', lease_until = now() + %(lease)s * interval '1 second',
+    attempts = c.attempts + 1
 FROM (
     SELECT tenant_id, product_id FROM catalog.product_changes
-    WHERE claimed_until < now() AND tenant_id = (
-        SELECT tenant_id FROM catalog.product_changes WHERE claimed_until < now() ORDER BY change_number LIMIT 1)
+    WHERE claimed_until < now() AND lease_until < now() AND tenant_id = (
+        SELECT tenant_id FROM catalog.product_changes WHERE claimed_until < now() AND lease_until < now()
+        ORDER BY change_number LIMIT 1)
     ORDER BY change_number LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ) AS due
 WHERE c.tenant_id = due.tenant_id AND c.product_id = due.product_id
-RETURNING c.tenant_id, c.product_id, c.change_number, c.content, c.attempts,
+RETURNING c.tenant_id, c.product_id, c.change_number, c.content, c.attempts, c.lease_until,
     extract(epoch FROM now() - c.note_time)::float8
 
+-- name: claim_products
+-- Products that wait already go on waiting when the lease ends; the others are no change.
+INSERT INTO catalog.product_changes AS c (tenant_id, product_id, change_number, content, claimed_until, lease_until)
+SELECT tenant_id, product_id, change_number, true, now() + %(lease)s * interval '1 second', now() + %(lease)s * interval '1 second'
+FROM catalog.products WHERE tenant_id = %(tenant)s AND product_id = ANY (%(ids)s) ORDER BY product_id
+ON CONFLICT (tenant_id, product_id) DO UPDATE SET lease_until = excluded.lease_until WHERE c.lease_until < now()
+RETURNING tenant_id, product_id, change_number, content, attempts, lease_until
+
 -- name: finish_changes
-DELETE FROM catalog.product_changes c USING unnest(%(ids)s::text[], %(numbers)s::bigint[]) AS done (product_id, change_number)
-WHERE c.tenant_id = %(tenant)s AND c.product_id = done.product_id AND c.change_number = done.change_number
-    AND c.claimed_until > '-infinity' -- not noted again meanwhile
+WITH done AS (
+    SELECT * FROM unnest(%(ids)s::text[], %(numbers)s::bigint[]) AS done (product_id, change_number)
+), gone AS (
+    DELETE FROM catalog.product_changes c USING done
+    WHERE c.tenant_id = %(tenant)s AND c.product_id = done.product_id AND c.lease_until = %(lease)s
+        AND c.change_number = done.change_number AND c.claimed_until = c.lease_until -- not noted again meanwhile
+    RETURNING c.product_id
+)
+UPDATE catalog.product_changes c SET lease_until = '-infinity' FROM done
+WHERE c.tenant_id = %(tenant)s AND c.product_id = done.product_id AND c.lease_until = %(lease)s
+    AND NOT EXISTS (SELECT FROM gone WHERE gone.product_id = c.product_id)
 
 -- name: put_back_changes
-UPDATE catalog.product_changes c SET last_error = %(error)s, claimed_until = now() + %(wait)s * interval '1 second',
+UPDATE catalog.product_changes c SET last_error = %(error)s, lease_until = '-infinity',
+    claimed_until = CASE WHEN c.claimed_until = c.lease_until THEN now() + %(wait)s * interval '1 second' ELSE c.claimed_until END,
     attempts = greatest(c.attempts - %(forgiven)s, 0)
-FROM unnest(%(ids)s::text[], %(numbers)s::bigint[]) AS due (product_id, change_number)
-WHERE c.tenant_id = %(tenant)s AND c.product_id = due.product_id AND c.change_number = due.change_number
+FROM unnest(%(ids)s::text[]) AS due (product_id)
+WHERE c.tenant_id = %(tenant)s AND c.product_id = due.product_id AND c.lease_until = %(lease)s
 
 -- name: note_all
 INSERT INTO catalog.product_changes (tenant_id, product_id, change_number, content)

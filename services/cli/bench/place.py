@@ -50,7 +50,7 @@ async def find_place(stack: AsyncExitStack, options: CliSettings, data: Path, ou
     """The suite that runs on the data folder, else one that is started for the time of the measurement."""
     if lock_holder(data) is None:
         out.print("starting the suite ...")
-        suite = await stack.enter_async_context(Suite(SupervisorSettings(data=data)))
+        suite = await stack.enter_async_context(Suite(SupervisorSettings(data=data, tls=False)))
         await suite.wait_ready()
         gateway = await stack.enter_async_context(connect(CliSettings(address=suite.addresses["gateway"])))
         await prepare(gateway, out, data, 1.0)

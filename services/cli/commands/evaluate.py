@@ -108,6 +108,7 @@ async def _evaluate(folder: Path, households: int, out: Console) -> Results:
         milvus_uri=None,
         triton_address=None,
         ports={},
+        tls=False,
     )
     with Meter(out, "starting a suite of its own"):
         suite = Suite(settings)

@@ -48,6 +48,10 @@ class KeyStore(Protocol):
         """Takes a key of an earlier release's file over, unless its secret was ever stored; whether it was taken."""
 
 
+MACHINE = "machine"
+"""Actor and peer of acts by a command on the gateway's machine."""
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """The beginning of an administrative act."""

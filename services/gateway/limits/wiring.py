@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from services.gateway.access.audit import AuditLog
 from services.gateway.adapters.postgres_answers import PostgresAnswers
+from services.gateway.adapters.postgres_audit import PostgresAudit
 from services.gateway.adapters.postgres_limits import PostgresBuckets, PostgresOverrides
 from services.gateway.limits.charging import QuotaInterceptor
 from services.gateway.limits.leases import Leases
@@ -46,8 +48,11 @@ async def open_limits(settings: GatewaySettings) -> AsyncIterator[Limits]:
 
 
 @asynccontextmanager
-async def open_overrides(settings: GatewaySettings) -> AsyncIterator[OverrideStore]:
-    """The stored quotas, for a command; makes the tables where no gateway did. Raises Unavailable."""
+async def open_overrides(settings: GatewaySettings) -> AsyncIterator[tuple[OverrideStore, AuditLog]]:
+    """The stored quotas and the log of who changes them, for a command; makes the tables where no gateway did.
+
+    Raises Unavailable.
+    """
     async with open_pool(settings.postgres_dsn, application_name="mercato-quota", start_timeout_seconds=5) as pool:
         await migrate(pool, "services.gateway.migrations")
-        yield PostgresOverrides(pool)
+        yield PostgresOverrides(pool), AuditLog(PostgresAudit(pool))

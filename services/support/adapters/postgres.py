@@ -144,7 +144,7 @@ class PostgresDocuments:
 
 
 def _key(change: Change) -> dict[str, Any]:
-    return {"tenant": change.tenant, "id": change.document_id, "number": change.number}
+    return {"tenant": change.tenant, "id": change.document_id, "number": change.number, "lease": change.lease_until}
 
 
 def _document(row: tuple[Any, ...]) -> Document:

@@ -42,19 +42,29 @@ FROM support.passages p JOIN support.documents d USING (tenant_id, document_id)
 WHERE p.tenant_id = %(tenant)s AND p.document_id = %(id)s ORDER BY p.number
 
 -- name: claim_changes
-UPDATE support.document_changes c SET claimed_until = now() + %(lease)s * interval '1 second', attempts = attempts + 1
-FROM (SELECT tenant_id, document_id FROM support.document_changes WHERE claimed_until < now()
+-- `claimed_until`: not due before; `lease_until`: a worker is at it, whatever is noted meanwhile. Equal: nothing was.
+UPDATE support.document_changes c
+SET claimed_until = now() + %(lease)s * interval '1 second', lease_until = now() + %(lease)s * interval '1 second',
+    attempts = attempts + 1
+FROM (SELECT tenant_id, document_id FROM support.document_changes WHERE claimed_until < now() AND lease_until < now()
       ORDER BY change_number LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS due
 WHERE c.tenant_id = due.tenant_id AND c.document_id = due.document_id
-RETURNING c.tenant_id, c.document_id, c.change_number, c.attempts, extract(epoch FROM now() - c.note_time)::float8
+RETURNING c.tenant_id, c.document_id, c.change_number, c.attempts, c.lease_until, extract(epoch FROM now() - c.note_time)::float8
 
 -- name: finish_change
-DELETE FROM support.document_changes
-WHERE tenant_id = %(tenant)s AND document_id = %(id)s AND change_number = %(number)s
+WITH gone AS (
+    DELETE FROM support.document_changes
+    WHERE tenant_id = %(tenant)s AND document_id = %(id)s AND lease_until = %(lease)s
+        AND change_number = %(number)s AND claimed_until = lease_until -- not noted again meanwhile
+    RETURNING document_id
+)
+UPDATE support.document_changes SET lease_until = '-infinity'
+WHERE tenant_id = %(tenant)s AND document_id = %(id)s AND lease_until = %(lease)s AND NOT EXISTS (SELECT FROM gone)
 
 -- name: put_back_change
-UPDATE support.document_changes SET last_error = %(error)s, claimed_until = now() + %(wait)s * interval '1 second'
-WHERE tenant_id = %(tenant)s AND document_id = %(id)s AND change_number = %(number)s
+UPDATE support.document_changes SET last_error = %(error)s, lease_until = '-infinity',
+    claimed_until = CASE WHEN claimed_until = lease_until THEN now() + %(wait)s * interval '1 second' ELSE claimed_until END
+WHERE tenant_id = %(tenant)s AND document_id = %(id)s AND lease_until = %(lease)s
 
 -- name: note_all
 INSERT INTO support.document_changes (tenant_id, document_id)

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import psutil
@@ -310,6 +311,40 @@ async def test_a_change_during_the_indexing_is_not_lost(shop: Shop) -> None:
     assert b"Changed meanwhile" in shop.index.products["p000001"].basic
 
 
+async def test_two_workers_never_write_a_product_at_once(shop: Shop) -> None:
+    """By way of two replicas of retrieval that do not know of each other yet, the older write could come last."""
+    await shop.import_all([product(1)])
+    first = await shop.products.claim(10, 60)
+    await shop.import_all([product(1, title="Changed meanwhile"), product(2)])
+    second = await shop.products.claim(10, 60)
+    assert [change.product_id for change in second] == ["p000002"]
+    await shop.products.put_back(second, "no", 600, blamed=True)
+    await shop.products.put_back(first, "no", 600, blamed=True)
+    third = await shop.products.claim(10, 60)
+    assert [change.product_id for change in third] == ["p000001"], "what was noted meanwhile does not wait"
+    await shop.products.finish(first)
+    assert not await shop.products.claim(10, 60), "who lost a claim does not end another's"
+
+
+async def test_a_rebuild_waits_for_who_writes_a_product_and_leaves_what_waits(shop: Shop) -> None:
+    await shop.import_all([product(n) for n in range(3)])
+    await shop.work()
+    await shop.import_all([product(1, title="Renamed"), product(2, title="Failing")])
+    held = await shop.products.claim(1, 60)
+    rebuild = asyncio.create_task(_all(shop.stub.RebuildIndex(pb.RebuildIndexRequest())))
+    done, _ = await asyncio.wait({rebuild}, timeout=1)
+    assert not done
+    await shop.products.put_back(held, "", 0, blamed=False)
+    await rebuild
+    assert (await shop.state()).unindexed_count == 2, "the index of before has not heard of them"
+    await shop.work()
+    assert (await shop.state()).unindexed_count == 0
+
+
+async def _all(steps: Any) -> list[Any]:
+    return [step async for step in steps]
+
+
 async def test_a_dead_workers_claim_ends(shop: Shop) -> None:
     await shop.import_all([product(1)])
     assert await shop.products.claim(10, 0.2)
@@ -345,11 +380,13 @@ async def test_what_changes_while_an_index_is_rebuilt_is_in_the_new_one(shop: Sh
         await shop.stub.UpdateOffers(pb.UpdateOffersRequest(offers=[cheaper]))
         await shop.stub.DeleteProduct(pb.DeleteProductRequest(product_id="p000002"))
         await shop.import_all([product(3, title="Renamed")])
-        await shop.work()  # the new index holds none of them yet
+        assert not await shop.worker.work_once(), "nobody else writes what the rebuild is writing"
 
     shop.encoder.on_encode = meanwhile
     async for _ in shop.stub.RebuildIndex(pb.RebuildIndexRequest()):
         pass
+    await shop.work()
+    assert (await shop.state()).unindexed_count == 0
     assert sorted(shop.index.products) == ["p000000", "p000001", "p000003"]
     assert not shop.index.products["p000001"].offer.availability.buyable
     assert b"Renamed" in shop.index.products["p000003"].basic

@@ -121,6 +121,19 @@ async def test_bad_documents_are_named_and_the_others_kept(desk: Desk) -> None:
     assert [item.violations[0].field for item in done.rejected] == ["document_id", "text"]
 
 
+async def test_two_workers_never_write_a_document_at_once(desk: Desk) -> None:
+    await desk.store(document("returns", RETURNS))
+    (first,) = await desk.documents.claim(10, 60)
+    await desk.store(document("returns", RETURNS + " Always."))
+    assert not await desk.documents.claim(10, 60)
+    await desk.documents.put_back(first, "no", 600)
+    (again,) = await desk.documents.claim(10, 60)
+    await desk.documents.finish(first)
+    assert await desk.waiting() == 1, "who lost a claim does not end another's"
+    await desk.documents.finish(again)
+    assert await desk.waiting() == 0
+
+
 async def test_of_two_documents_with_one_id_the_last_stays(desk: Desk) -> None:
     await desk.store(document("returns", "Old text."), document("returns", "New text."))
     found = await desk.stub.GetDocument(pb.GetDocumentRequest(document_id="returns"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psycopg
 import pytest
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -128,6 +129,11 @@ async def test_tenants_have_quotas_of_their_own_and_an_override_counts(postgres_
             "MERCATO_POSTGRES_DSN": postgres_database,
         }
         await asyncio.to_thread(subprocess.run, command, cwd=PROJECT, env=environment, check=True)
+        async with await psycopg.AsyncConnection.connect(postgres_database) as open_:
+            acts = await open_.execute(
+                "SELECT tenant_id, actor, action, outcome FROM gateway.audit_events JOIN gateway.audit_outcomes USING (event_number)"
+            )
+            assert await acts.fetchall() == [("greedy", "machine", "Quota/Set", "OK")]
         async with asyncio.timeout(30):
             while any([limited(await ask(channels[0], "greedy")) for _ in range(2 * BURST)]):
                 pass
