@@ -50,7 +50,7 @@ class IndexKeeper:
         model = await self._systems.encoder.model()
         state = await self._systems.index.state()
         if not state.active:
-            index = await self._systems.index.begin(model)
+            index = await self._systems.index.begin(model, first_only=True)
             _log.info("first index made", index=index)
             await self._note_all(tenant)
         elif state.model_release != model.release:

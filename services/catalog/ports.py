@@ -122,8 +122,8 @@ class ProductIndex(Protocol):
     async def state(self) -> IndexState:
         """Returns which indexes there are."""
 
-    async def begin(self, model: Model) -> str:
-        """Makes an empty index; the first one is active at once. Raises AlreadyExists."""
+    async def begin(self, model: Model, *, first_only: bool = False) -> str:
+        """Makes an empty index; the first one is active at once. ``first_only``: only where there is none."""
 
     async def activate(self, index: str) -> None:
         """Moves the alias."""

@@ -65,6 +65,16 @@ class Indexes:
                 raise Unavailable("milvus", metadata={"detail": "the indexes are not loaded yet"})
         return self._tenants.setdefault(tenant, TenantIndexes())
 
+    async def current(self, tenant: str) -> TenantIndexes:
+        """A tenant's indexes as Milvus has them now, for a write: another replica may have begun or activated one.
+
+        Hold `writing`. Raises Unavailable.
+        """
+        await self.of(tenant)
+        found = await self._tenant(tenant, await self.port.discover(tenant), tidy=False)
+        self._tenants[tenant] = found
+        return found
+
     def tenants(self) -> list[str]:
         """Tenants with an index."""
         return list(self._tenants)
@@ -115,18 +125,24 @@ class Indexes:
             self._tenants = tenants
             self._finish()
 
-    async def _tenant(self, tenant: str, infos: list[IndexInfo], *, read_again: bool) -> TenantIndexes:
+    async def _tenant(
+        self, tenant: str, infos: list[IndexInfo], *, read_again: bool = False, tidy: bool = True
+    ) -> TenantIndexes:
+        """The indexes in memory. ``tidy``: drops what an activation or a making left that was cut off."""
         held = {index.info.name: index for index in self._tenants.get(tenant, TenantIndexes()).all()}
         result = TenantIndexes()
         for info in sorted(infos, key=lambda one: one.number):
             if not info.active and result.active is None and any(one.active for one in infos):
-                await self.port.drop(info)  # older than the active one: left by an activation that was cut off
+                if tidy:
+                    await self.port.drop(info)  # older than the active one: left by an activation that was cut off
                 continue
             try:
                 index = await self._held(info, held.get(info.name), read_again=read_again)
             except Unavailable:
                 if info.active:
                     raise
+                if not tidy:
+                    continue
                 await self.port.check()
                 # Milvus answers, and this one cannot be read: whoever made it was cut off before it was whole.
                 _log.warning("an unfinished index is dropped", tenant=tenant, index=info.name)

@@ -42,13 +42,18 @@ class ManageIndexes:
         self._indexes = indexes
         self._releases = releases
 
-    async def begin(self, tenant: str, model_release: str, dimension: int) -> tuple[str, bool]:
+    async def begin(
+        self, tenant: str, model_release: str, dimension: int, *, first_only: bool = False
+    ) -> tuple[str, bool]:
         """Makes an index; returns its name and whether it is active. Raises Unavailable.
 
-        One that is being built already is dropped: whoever built it was cut off, and what it holds may be old.
+        ``first_only``: names the active one where there is one. One that is being built already is dropped: whoever
+        built it was cut off, and what it holds may be old.
         """
         async with self._indexes.writing:
-            held = await self._indexes.of(tenant)
+            held = await self._indexes.current(tenant)
+            if first_only and held.active is not None:
+                return held.active.info.name, True
             if held.building is not None:
                 unfinished, held.building = held.building, None
                 await self._indexes.port.drop(unfinished.info)
@@ -62,7 +67,7 @@ class ManageIndexes:
     async def activate(self, tenant: str, name: str) -> None:
         """Makes the index being built the active one and drops the other. Raises IndexNotFound, Unavailable."""
         async with self._indexes.writing:
-            held = await self._indexes.of(tenant)
+            held = await self._indexes.current(tenant)
             if held.active is not None and held.active.info.name == name:
                 return
             if held.building is None or held.building.info.name != name:

@@ -24,8 +24,8 @@ class ProductIndexes(Protocol):
     Writes are durable when the method returns, and visible to every later read.
     """
 
-    async def discover(self) -> list[IndexInfo]:
-        """Returns the indexes of all tenants."""
+    async def discover(self, tenant: str = "") -> list[IndexInfo]:
+        """Returns the indexes of a tenant; without one, of all tenants."""
 
     async def create(self, tenant: str, model_release: str, dimension: int, number: int) -> IndexInfo:
         """Makes an empty index; it is not active."""

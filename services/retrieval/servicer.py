@@ -56,7 +56,9 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
         return pb.DeleteProductsResponse()
 
     async def BeginIndex(self, request: pb.BeginIndexRequest, context: Context) -> pb.BeginIndexResponse:
-        name, active = await self._use.manage.begin(current_tenant(), request.model_release, request.dimension)
+        name, active = await self._use.manage.begin(
+            current_tenant(), request.model_release, request.dimension, first_only=request.first_only
+        )
         return pb.BeginIndexResponse(index=name, active=active)
 
     async def ActivateIndex(self, request: pb.ActivateIndexRequest, context: Context) -> pb.ActivateIndexResponse:

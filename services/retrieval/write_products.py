@@ -69,7 +69,7 @@ class WriteProducts:
 
     async def _targets(self, tenant: str, model_release: str, name: str) -> tuple[list[LiveIndex], list[LiveIndex]]:
         """Indexes of the release, and those of another, which only learn of prices until they go."""
-        tenants = await self._indexes.of(tenant)
+        tenants = await self._indexes.current(tenant)
         indexes = [await self._indexes.named(tenant, name)] if name else tenants.all()
         if not indexes:
             raise IndexNotFound("")
@@ -81,21 +81,28 @@ class WriteProducts:
     async def _update_offers(self, tenant: str, offers: Sequence[Offer]) -> int:
         changed: set[str] = set()
         async with self._indexes.writing:
-            for index in (await self._indexes.of(tenant)).all():
+            for index in (await self._indexes.current(tenant)).all():
                 changed |= await self._offers(index, offers)
         return len(changed)
 
     async def _offers(self, index: LiveIndex, offers: Sequence[Offer]) -> set[str]:
-        fresh = {one.product_id: one for one in _newer(index, offers) if index.table.row(one.product_id) is not None}
+        """Changes those that Milvus holds: memory may not know yet what another replica wrote."""
+        fresh = {one.product_id: one for one in _newer(index, offers)}
         if not fresh:
             return set()
         with _doubting(self._indexes):
             stored = await self._indexes.port.read(index.info, list(fresh))
-            changed = [_with_offer(item, fresh[item.product.product_id]) for item in stored]
-            await self._indexes.port.upsert(index.info, changed)
-        done = [fresh[item.product.product_id] for item in changed]
-        index.table.put_offers(done)
-        return {one.product_id for one in done}
+            changed = [
+                _with_offer(item, offer)
+                for item in stored
+                if (offer := fresh[item.product.product_id]).change_number > item.product.change_number
+            ]
+            if changed:
+                await self._indexes.port.upsert(index.info, changed)
+        known = {item.product.product_id: index.table.row(item.product.product_id) is not None for item in changed}
+        index.table.put_offers([fresh[one] for one, is_known in known.items() if is_known])
+        index.table.put([item for item in changed if not known[item.product.product_id]])
+        return set(known)
 
     async def _write(self, index: LiveIndex, products: Sequence[IndexedProduct]) -> None:
         if not products:
@@ -106,14 +113,10 @@ class WriteProducts:
 
     async def _delete(self, tenant: str, product_ids: Sequence[str], numbers: Mapping[str, int]) -> None:
         async with self._indexes.writing:
-            going: list[tuple[LiveIndex, list[str]]] = []
             for index in (await self._indexes.of(tenant)).all():
-                ids = [one for one in product_ids if not _held_later(index, one, numbers)]
-                index.note_deletes({one: numbers[one] for one in ids if one in numbers})
-                index.table.remove(ids)
-                going.append((index, ids))
-            for index, ids in going:
-                if ids:
+                _forget(index, product_ids, numbers)
+            for index in (await self._indexes.current(tenant)).all():
+                if ids := _forget(index, product_ids, numbers):
                     with _doubting(self._indexes):
                         await self._indexes.port.delete(index.info, ids)
 
@@ -144,6 +147,14 @@ def _newer(index: LiveIndex, items: Iterable[C]) -> list[C]:
         if before is None or _change(before) < facts.change_number:
             newest[facts.product_id] = item
     return list(newest.values())
+
+
+def _forget(index: LiveIndex, product_ids: Iterable[str], numbers: Mapping[str, int]) -> list[str]:
+    """Takes products out of memory; returns those of which no later change is held."""
+    ids = [one for one in product_ids if not _held_later(index, one, numbers)]
+    index.note_deletes({one: numbers[one] for one in ids if one in numbers})
+    index.table.remove(ids)
+    return ids
 
 
 def _held_later(index: LiveIndex, product_id: str, numbers: Mapping[str, int]) -> bool:

@@ -30,8 +30,8 @@ class RemoteIndex:
             state = await self._stub.GetIndexState(pb.GetIndexStateRequest())
         return IndexState(state.active_index, state.model_release, state.product_count, state.building_index)
 
-    async def begin(self, model: Model) -> str:
-        request = pb.BeginIndexRequest(model_release=model.release, dimension=model.dimension)
+    async def begin(self, model: Model, *, first_only: bool = False) -> str:
+        request = pb.BeginIndexRequest(model_release=model.release, dimension=model.dimension, first_only=first_only)
         with remote_errors("retrieval"):
             return (await self._stub.BeginIndex(request, timeout=WRITE_TIMEOUT_SECONDS)).index
 

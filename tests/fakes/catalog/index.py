@@ -58,8 +58,10 @@ class FakeIndex(ProductIndex):
             self.active, self.release, count, "".join(name for name in self.indexes if name != self.active)
         )
 
-    async def begin(self, model: Model) -> str:
+    async def begin(self, model: Model, *, first_only: bool = False) -> str:
         self._check()
+        if first_only and self.active:
+            return self.active
         name = f"i{len(self.indexes)}_{model.release}"
         self.indexes[name] = {}
         if not self.active:

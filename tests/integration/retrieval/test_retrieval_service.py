@@ -33,12 +33,6 @@ async def stub(milvus_uri: str) -> AsyncIterator[RetrievalServiceStub]:
         yield RetrievalServiceStub(channel)
 
 
-@pytest.fixture
-def tenant(request: pytest.FixtureRequest) -> tuple[tuple[str, str], ...]:
-    seed = random.Random(request.node.name).randrange(10**9)
-    return (("mercato-tenant", f"t{seed}"),)
-
-
 def unit(*values: float) -> bytes:
     vector = np.zeros(DIMENSION, dtype="<f4")
     vector[: len(values)] = values

@@ -32,12 +32,12 @@ class MilvusProducts(ProductIndexes):
         self._collections = collections
 
     @override
-    async def discover(self) -> list[IndexInfo]:
+    async def discover(self, tenant: str = "") -> list[IndexInfo]:
         await self._collections.connection.check()
         indexes: list[IndexInfo] = []
         for name in await self._collections.names():
             info = parse(PRODUCTS, name)
-            if info is not None:
+            if info is not None and tenant in ("", info.tenant):
                 active = alias_of(PRODUCTS, info.tenant) in await self._collections.aliases(name)
                 indexes.append(replace(info, active=active))
         return indexes

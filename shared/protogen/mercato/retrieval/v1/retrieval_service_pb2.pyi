@@ -278,19 +278,23 @@ class BeginIndexRequest(_message.Message):
 
     MODEL_RELEASE_FIELD_NUMBER: _builtins.int
     DIMENSION_FIELD_NUMBER: _builtins.int
+    FIRST_ONLY_FIELD_NUMBER: _builtins.int
     model_release: _builtins.str
     """Release of the model."""
     dimension: _builtins.int
     """Components a vector."""
+    first_only: _builtins.bool
+    """Only where there is none: otherwise the active index is named, and nothing is made."""
     def __init__(
         self,
         *,
         model_release: _builtins.str = ...,
         dimension: _builtins.int = ...,
+        first_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "model_release", b"model_release"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "first_only", b"first_only", "model_release", b"model_release"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
