@@ -28,6 +28,8 @@ Scored = dict[str, float]
 _MOST_OF_A_BRAND = 20
 _LEAST_DEPTH = 50
 """Results of a channel that are fused, at least: what is second in both may be better than what is first in one."""
+_MOST_BESIDE_VECTORS = 100
+"""Results by words beside those by vectors, which reach as deep as asked; a place beyond moves no fused order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,10 @@ class SearchProducts:
         if request.vector is not None and mismatch is None:
             channels[Channel.SEMANTIC] = self._dense(index, request.vector, request.wanted, allowed, request.limit)
         if words:
-            channels[Channel.KEYWORD] = self._keywords(index, words, request.wanted, allowed, request.limit)
+            depth = max(request.limit, _LEAST_DEPTH)
+            if channels:
+                depth = min(depth, _MOST_BESIDE_VECTORS)
+            channels[Channel.KEYWORD] = self._keywords(index, words, request.wanted, allowed, depth)
         found, failed = await self._gather(channels)
         if mismatch is not None:
             failed.append(FailedChannel(Channel.SEMANTIC, str(mismatch)))
@@ -132,12 +137,12 @@ class SearchProducts:
         return _by_id(index, rows, scores.tolist())
 
     async def _keywords(
-        self, index: LiveIndex, words: str, wanted: ProductFilter, allowed: Bools, limit: int
+        self, index: LiveIndex, words: str, wanted: ProductFilter, allowed: Bools, depth: int
     ) -> Scored:
         if not allowed.any():
             return {}
-        depth = max(limit, _LEAST_DEPTH) + len(wanted.excluded)
-        hits: list[Hit] = await self._indexes.port.search_words(index.info, words, wanted, depth)
+        room = len(wanted.excluded)
+        hits: list[Hit] = await self._indexes.port.search_words(index.info, words, wanted, depth + room)
         rows, scores = rows_of(index, hits, allowed, depth)
         return _by_id(index, rows, scores.tolist())
 
