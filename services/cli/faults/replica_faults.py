@@ -18,17 +18,17 @@ GONE_SECONDS, PAUSED_SECONDS = 15.0, 10.0
 
 
 def replica_faults() -> list[Fault]:
-    """On a place with two replicas of all services but the trainer and retrieval."""
+    """On a place with two replicas of all services but the trainer."""
     return [
         Fault(
             "half of the replicas gone",
-            f"SIGKILL of one of two processes of six services, started again after {GONE_SECONDS:g} s",
+            f"SIGKILL of one of two processes of seven services, started again after {GONE_SECONDS:g} s",
             _gone,
             GONE_SECONDS,
         ),
         Fault(
             "half of the replicas paused",
-            f"SIGSTOP of one of two processes of six services, SIGCONT after {PAUSED_SECONDS:g} s",
+            f"SIGSTOP of one of two processes of seven services, SIGCONT after {PAUSED_SECONDS:g} s",
             _paused,
             PAUSED_SECONDS,
         ),

@@ -17,8 +17,8 @@ from services.supervisor.errors import CheckFailed
 from services.supervisor.ports import RunningProcess
 from services.supervisor.services import SERVICES
 
-ALONE = ("trainer", "retrieval")
-"""Run once: releases are followed while the trainer is away, and Milvus Lite loses rows of two writers."""
+ALONE = ("trainer",)
+"""Run once: releases are followed while the trainer is away."""
 START_SECONDS, STOP_SECONDS, POLL_SECONDS = 90.0, 20.0, 0.2
 
 
