@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import Annotated
 
+import grpc
 import typer
 from mercato.gateway.v1 import operations_service_pb2 as pb
 from rich.console import Console
@@ -13,6 +16,8 @@ from rich.console import Console
 from services.cli.client import Gateway, connect
 from services.cli.output import Meter, console, show_json
 from services.cli.settings import CliSettings, settings_of
+
+FIND_SECONDS = 15.0
 
 
 def register(app: typer.Typer) -> None:
@@ -60,7 +65,7 @@ async def train_release(gateway: Gateway, out: Console, request: pb.TrainRequest
     """Trains with progress, as the trainer is configured if not told otherwise; says what came out."""
     release, request = pb.Release(), request or pb.TrainRequest()
     with Meter(out, "training") as meter:
-        async for part in gateway.stream(gateway.operations.Train, request):
+        async for part in _steps(gateway, request):
             meter.update(part.done, total=part.total or None, note=part.step)
             if part.HasField("release"):
                 release = part.release
@@ -74,3 +79,20 @@ async def train_release(gateway: Gateway, out: Console, request: pb.TrainRequest
     if not release.current:
         out.print(f"the current release stays; see: mercato release show {release.release_id}", markup=False)
     return release
+
+
+async def _steps(gateway: Gateway, request: pb.TrainRequest) -> AsyncIterator[pb.TrainResponse]:
+    """What a training says. One that could not begin is asked for again for some seconds: services that have just
+    started may not have found each other yet.
+    """
+    until, begun = time.monotonic() + FIND_SECONDS, False
+    while True:
+        try:
+            async for part in gateway.stream(gateway.operations.Train, request):
+                begun = True
+                yield part
+            return
+        except grpc.aio.AioRpcError as error:
+            if begun or error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > until:
+                raise
+        await asyncio.sleep(0.5)
