@@ -20,7 +20,7 @@ from services.gateway.access.caller import Caller
 from services.gateway.access.keys import ApiKey, NewKey
 from services.gateway.access.known_keys import KeyTimes, KnownKeys
 from services.gateway.access.manage_keys import DEFAULT_OVERLAP_SECONDS, ManageKeys
-from services.gateway.access.ports import MACHINE, Act
+from services.gateway.access.ports import MACHINE
 from services.gateway.access.scopes import ALL, NAMES
 from services.gateway.adapters.postgres_audit import PostgresAudit
 from services.gateway.adapters.postgres_keys import PostgresKeys
@@ -81,22 +81,9 @@ async def _run(options: argparse.Namespace) -> Any:
         if options.command == "list":
             found = await manage.list(options.tenant, None, MOST_LISTED, ended=options.all)
             return {"keys": [_shown(key) for key in found]}
-        return await _recorded(manage, AuditLog(PostgresAudit(pool)), options)
-
-
-async def _recorded(manage: ManageKeys, log: AuditLog, options: argparse.Namespace) -> Any:
-    action = f"OperationsService/{options.command.capitalize()}ApiKey"
-    number = await log.begin(Act(options.tenant, MACHINE, action, MACHINE, ""))
-    outcome, target = "INTERNAL", getattr(options, "key_id", "") or options.name
-    try:
-        done = await _act(manage, options)
-        outcome = "OK"
-        return done
-    except MercatoError as error:
-        outcome = error.reason.value
-        raise
-    finally:
-        await log.end(number, outcome, target)
+        action, target = f"OperationsService/{options.command.capitalize()}ApiKey", getattr(options, "key_id", "")
+        async with AuditLog(PostgresAudit(pool)).by_machine(options.tenant, action, target or options.name):
+            return await _act(manage, options)
 
 
 async def _act(manage: ManageKeys, options: argparse.Namespace) -> Any:

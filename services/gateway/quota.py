@@ -10,7 +10,6 @@ import asyncio
 import json
 import sys
 
-from services.gateway.access.ports import MACHINE, Act
 from services.gateway.limits.ports import OverrideStore
 from services.gateway.limits.quota import Override
 from services.gateway.limits.wiring import open_overrides
@@ -57,14 +56,8 @@ async def _run(options: argparse.Namespace) -> object:
             ]
         actor = f"key:{options.key}" if options.key else ""
         action = f"Quota/{options.command.capitalize()}"
-        number = await log.begin(Act(options.tenant, MACHINE, action, MACHINE, ""))
-        outcome = "INTERNAL"
-        try:
-            done = await _change(store, options.tenant, actor, override)
-            outcome = "OK"
-            return done
-        finally:
-            await log.end(number, outcome, actor or options.tenant)
+        async with log.by_machine(options.tenant, action, actor or options.tenant):
+            return await _change(store, options.tenant, actor, override)
 
 
 async def _change(store: OverrideStore, tenant: str, actor: str, override: Override | None) -> object:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
-from services.profile.ports import Catalog, Facts, FactsStore
+from services.profile.ports import Catalog, FactsStore
 from shared.errors.base import Cancelled, DeadlineExceeded, MercatoError, Unavailable
 from shared.telemetry.logs import logger
 from shared.telemetry.tracing import work_span
@@ -44,26 +43,21 @@ class RefreshFacts:
         asked, away = 0, None
         for tenant in await self._store.tenants():
             claimed = await self._store.claim(tenant, BATCH)
-            if claimed:
-                try:
-                    facts = await self._ask(tenant, claimed)
-                except (Unavailable, DeadlineExceeded, Cancelled) as error:
-                    await self._store.release(tenant, claimed)
-                    away = error
-                    continue
-                changed = await self._store.save(tenant, claimed, facts)
-                asked += len(claimed)
-                _log.debug("facts asked for", asked=len(claimed), known=len(facts), changed=changed)
+            if not claimed:
+                continue
+            try:
+                with work_span("refresh facts", {"products": len(claimed)}):
+                    facts = await self._catalog.facts(tenant, list(claimed))
+            except (Unavailable, DeadlineExceeded, Cancelled) as error:
+                await self._store.release(tenant, claimed)
+                away = error
+                continue
+            except MercatoError as error:
+                _log.warning("catalog refuses to tell facts", tenant=tenant, products=len(claimed), error=str(error))
+                facts = {}
+            changed = await self._store.save(tenant, claimed, facts)
+            asked += len(claimed)
+            _log.debug("facts asked for", asked=len(claimed), known=len(facts), changed=changed)
         if away is not None:
             raise away
         return asked
-
-    async def _ask(self, tenant: str, claimed: Mapping[str, int]) -> Mapping[str, Facts]:
-        try:
-            with work_span("refresh facts", {"products": len(claimed)}):
-                return await self._catalog.facts(tenant, list(claimed))
-        except (Unavailable, DeadlineExceeded, Cancelled):
-            raise
-        except MercatoError as error:
-            _log.warning("catalog refuses to tell facts", tenant=tenant, products=len(claimed), error=str(error))
-            return {}

@@ -55,7 +55,7 @@ def train(
 async def _train(settings: CliSettings, request: pb.TrainRequest) -> None:
     async with connect(settings) as gateway:
         if settings.json:
-            async for part in gateway.stream(gateway.operations.Train, request):
+            async for part in _steps(gateway, request):
                 show_json(part, one_line=True)
         else:
             await train_release(gateway, console(), request)

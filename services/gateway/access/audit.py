@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from services.gateway.access.ports import Act, AuditStore, Outcome
+from services.gateway.access.ports import MACHINE, Act, AuditStore, Outcome
+from shared.errors.base import MercatoError
 from shared.telemetry.logs import logger
 
 _log = logger("audit")
@@ -30,6 +33,19 @@ class AuditLog:
         """Never raises for a store that is away: the end is written later."""
         self._ends.append(Outcome(event_number, time.time(), outcome, target))
         await self._write()
+
+    @asynccontextmanager
+    async def by_machine(self, tenant: str, action: str, target: str) -> AsyncIterator[None]:
+        """Around an act by a command on the gateway's machine."""
+        number, outcome = await self.begin(Act(tenant, MACHINE, action, MACHINE, "")), "INTERNAL"
+        try:
+            yield
+            outcome = "OK"
+        except MercatoError as error:
+            outcome = error.reason.value
+            raise
+        finally:
+            await self.end(number, outcome, target)
 
     async def run(self) -> None:
         """Writes what is left until cancelled."""

@@ -87,7 +87,8 @@ class RpcInterceptor(grpc.aio.ServerInterceptor):
                 try:
                     return await behaviour(incoming, context)
                 finally:
-                    await _close(incoming)
+                    if rpc.request_streaming:
+                        await _close(incoming)
 
         return respond
 
@@ -106,7 +107,8 @@ class RpcInterceptor(grpc.aio.ServerInterceptor):
                         async for response in responses:
                             yield response
                 finally:
-                    await _close(incoming)
+                    if rpc.request_streaming:
+                        await _close(incoming)
 
         return respond
 
