@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.catalog.domain import Change, StoredProduct
+from services.catalog.encoded import write_encoded
 from services.catalog.keep_index import IndexKeeper
-from services.catalog.ports import IndexedItem, Systems
+from services.catalog.ports import Systems
 from services.catalog.waker import Waker
 from shared.context.request import use_deadline, use_tenant
 from shared.errors.base import MercatoError, ResourceExhausted, Unavailable
@@ -101,15 +102,9 @@ class IndexWorker:
             await self._systems.index.delete(gone)
         if offers:
             await self._systems.index.update_offers(offers)
-        if contents:
-            await self._write(contents)
+        await write_encoded(self._systems, contents)
         for kind, count in (("delete", len(gone)), ("offer", len(offers)), ("content", len(contents))):
             _indexed.labels(kind).inc(count)
-
-    async def _write(self, products: Sequence[StoredProduct]) -> None:
-        vectors, model_release = await self._systems.encoder.encode(products)
-        items = [IndexedItem(product, vector) for product, vector in zip(products, vectors, strict=True)]
-        await self._systems.index.upsert(items, model_release)
 
 
 def _needs_content(product: StoredProduct, change: Change) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 
 from services.catalog.domain import StoredProduct
+from services.catalog.encoded import write_encoded
 from services.catalog.errors import RebuildRunning
-from services.catalog.ports import IndexedItem, RebuildProgress, Systems
+from services.catalog.ports import RebuildProgress, Systems
 from shared.telemetry.logs import logger
 
 PAGE = 256
@@ -38,38 +38,32 @@ class RebuildIndex:
             yield index, 0, total, False
             done, after = 0, ""
             while page := await self._systems.repository.list_after(tenant, after, "", PAGE):
-                async with aclosing(self._claimed(tenant, [product.product_id for product in page])) as parts:
-                    async for products in parts:
-                        await self._write(products, index)
-                        done += len(products)
+                done += await self._write_page(tenant, page, index)
                 after = page[-1].product_id
                 yield index, done, max(total, done), False
             await self._systems.index.activate(index)
             _log.info("index rebuild done", index=index, products=done)
             yield index, done, done, True
 
-    async def _claimed(self, tenant: str, product_ids: Sequence[str]) -> AsyncGenerator[list[StoredProduct], None]:
-        """Products as they are once nobody else writes them, in parts, until all were had, but for deleted ones."""
-        left = list(product_ids)
+    async def _write_page(self, tenant: str, page: Sequence[StoredProduct], index: str) -> int:
+        """Writes products, as they are once nobody else writes them. Returns how many: deleted ones are left out."""
+        done, left = 0, {product.product_id: product for product in page}
         while left:
-            changes = await self._systems.feed.claim_products(tenant, left, LEASE_SECONDS)
-            if changes:
-                try:
-                    read = await self._systems.repository.read(
-                        tenant, [change.product_id for change in changes], basic=False
-                    )
-                    yield list(read.values())
-                finally:
-                    await self._systems.feed.finish(changes)
-            had = {change.product_id for change in changes}
-            left = [one for one in left if one not in had]
-            if left and not changes:
+            changes = await self._systems.feed.claim_products(tenant, list(left), LEASE_SECONDS)
+            if not changes:
                 await asyncio.sleep(_AGAIN_SECONDS)
-                left = list(await self._systems.repository.read(tenant, left, basic=True))
+                left = dict(await self._systems.repository.read(tenant, list(left), basic=False))
+                continue
+            try:
+                products = await self._as_claimed(tenant, [(left.pop(one.product_id), one.number) for one in changes])
+                await write_encoded(self._systems, products, index)
+            finally:
+                await self._systems.feed.finish(changes)
+            done += len(products)
+        return done
 
-    async def _write(self, products: Sequence[StoredProduct], index: str) -> None:
-        if not products:
-            return
-        vectors, model_release = await self._systems.encoder.encode(products)
-        items = [IndexedItem(product, vector) for product, vector in zip(products, vectors, strict=True)]
-        await self._systems.index.upsert(items, model_release, index)
+    async def _as_claimed(self, tenant: str, claimed: Sequence[tuple[StoredProduct, int]]) -> list[StoredProduct]:
+        """The products; those that changed between their reading and the claim are read again."""
+        moved = [product.product_id for product, number in claimed if product.change_number != number]
+        again = await self._systems.repository.read(tenant, moved, basic=False) if moved else {}
+        return [product for product, number in claimed if product.change_number == number] + list(again.values())
