@@ -25,6 +25,8 @@ class Reply:
 
 
 OWN_WORDS = "%LOCAL_REPLY_BODY%"
+BROKEN = Reply(500, 13, "INTERNAL", "internal error")
+TOO_LATE = Reply(504, 4, "DEADLINE_EXCEEDED", "the gateway did not answer in time", {"dependency": "gateway"})
 REPLIES = (
     Reply(400, 3, "INVALID_REQUEST", OWN_WORDS),
     Reply(403, 7, "PERMISSION_DENIED", OWN_WORDS),
@@ -33,22 +35,22 @@ REPLIES = (
     Reply(413, 8, "MESSAGE_TOO_LARGE", "the body is larger than allowed"),
     Reply(415, 3, "INVALID_REQUEST", OWN_WORDS, {"header": "content-type"}),
     Reply(431, 3, "INVALID_REQUEST", "the headers are larger or more than allowed"),
-    Reply(500, 13, "INTERNAL", "internal error"),
+    BROKEN,
     Reply(502, 14, "DEPENDENCY_UNAVAILABLE", "the gateway broke off its answer", {"dependency": "gateway"}, retry=True),
     Reply(503, 14, "DEPENDENCY_UNAVAILABLE", "the gateway is not reached", {"dependency": "gateway"}, retry=True),
-    Reply(504, 4, "DEADLINE_EXCEEDED", "the gateway did not answer in time", {"dependency": "gateway"}),
+    TOO_LATE,
 )
 
 ENDS = (
     Reply(499, 1, "CANCELLED", "the call was given up"),
     Reply(500, 2, "INTERNAL", "internal error"),
-    Reply(504, 4, "DEADLINE_EXCEEDED", "the gateway did not answer in time", {"dependency": "gateway"}),
+    TOO_LATE,
     Reply(429, 8, "MESSAGE_TOO_LARGE", "the message or its metadata are larger than allowed"),
     Reply(501, 12, "INVALID_REQUEST", "the gateway has no such rpc"),
-    Reply(500, 13, "INTERNAL", "internal error"),
+    BROKEN,
     Reply(503, 14, "DEPENDENCY_UNAVAILABLE", "the gateway ends", {"dependency": "gateway"}, retry=True),
 )
-"""What gRPC in the gateway says without the gateway: a status without details."""
+"""What gRPC in the gateway says without the gateway: a status without details, which the transcoder gives this HTTP code."""
 
 
 def bare_details() -> dict[str, str]:
