@@ -50,7 +50,7 @@ ENDS = (
     BROKEN,
     Reply(503, 14, "DEPENDENCY_UNAVAILABLE", "the gateway ends", {"dependency": "gateway"}, retry=True),
 )
-"""What gRPC in the gateway says without the gateway: a status without details, which the transcoder gives this HTTP code."""
+"""What gRPC in the gateway says without the gateway, a status without details; the HTTP code is the transcoder's."""
 
 
 def bare_details() -> dict[str, str]:
